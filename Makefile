@@ -24,6 +24,30 @@ setup: .venv/.installed ## make .venv from the lock file (the other verbs do it 
 
 lock: setup ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+	$(BIN)/uv pip compile protos/toolchain.in --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o protos/toolchain.lock
+
+# The stubs' toolchain is older than the service's libraries, so it lives in an environment of its own.
+PROTO_PATHS := $(wildcard protos/headrace/v1/*.proto)
+STUBS ?= client
+.venv/protos/.installed: protos/toolchain.lock | .venv/.installed
+	@test -x .venv/protos/bin/python || $(PYTHON) -m venv .venv/protos
+	@.venv/protos/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r protos/toolchain.lock
+	@touch $@
+
+protos: .venv/protos/.installed ## generate the stubs in client/headrace/v1 from protos/
+	@mkdir -p $(STUBS)
+	@PATH=$(CURDIR)/.venv/protos/bin:$$PATH .venv/protos/bin/python -m grpc_tools.protoc -I protos \
+		--python_out=$(STUBS) --mypy_out=quiet:$(STUBS) --grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(PROTO_PATHS)
+	@find $(STUBS)/headrace/v1 -name '*_pb2_grpc.py*' ! -name '*_service_pb2_grpc.py*' -delete
+	@test -f $(STUBS)/headrace/v1/__init__.py || touch $(STUBS)/headrace/v1/__init__.py
+
+protos-check: .venv/protos/.installed ## fail when the committed stubs are not what protos/ generates
+	@rm -rf .venv/stubs && $(MAKE) --no-print-directory protos STUBS=.venv/stubs
+	@diff -r -x __pycache__ -x __init__.py .venv/stubs/headrace/v1 client/headrace/v1 && echo "stubs are fresh"
+
+protos-lint: setup ## lint the contract with buf (STANDARD + COMMENTS)
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
 
 run: setup ## serve on localhost, with a database of its own (gRPC 50051, HTTP 8080)
 	$(BIN)/headrace serve
