@@ -1,0 +1,187 @@
+"""The one tree of errors a caller can be told, each class with three facts: code, reason, retryable.
+
+What goes wrong with a call or a stream is raised as one of these and becomes a google.rpc status at the edge
+(intake/status.py). What goes wrong with a row is no exception: it is a rejection in the batch's result. The rule of the
+wire holds by construction: a status carries RetryInfo if and only if its class is retryable.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import grpc
+
+
+class HeadraceError(Exception):
+    """Something a caller is told. Subclasses fix the three facts.
+
+    Attributes:
+        message: What is wrong and what to do, in English.
+        metadata: Machine-readable facts, strings both (ErrorInfo.metadata).
+        fields: Offending fields of the request and what is wrong with each (BadRequest).
+    """
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
+    retryable: ClassVar[bool] = False
+    retry_after_s: ClassVar[float] = 0.0
+
+    def __init__(
+        self, message: str, *, metadata: Mapping[str, str] | None = None, fields: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.fields = dict(fields or {})
+
+
+class InternalDefectError(HeadraceError):
+    """A defect of the service; the message names the incident to look for in the logs."""
+
+
+class InvalidRequestError(HeadraceError):
+    """The caller must change the request."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class OpenExpectedError(InvalidRequestError):
+    """The stream did not begin with Open."""
+
+    reason = "OPEN_EXPECTED"
+
+
+class MessageUnexpectedError(InvalidRequestError):
+    """A second Open, or a message without content."""
+
+    reason = "MESSAGE_UNEXPECTED"
+
+
+class MessageUnreadableError(InvalidRequestError):
+    """Bytes that are no request of ours: even the seq is unknown."""
+
+    reason = "MESSAGE_UNREADABLE"
+
+
+class ProducerIdInvalidError(InvalidRequestError):
+    """A producer_id that is no UUID."""
+
+    reason = "PRODUCER_ID_INVALID"
+
+
+class RequestIdInvalidError(InvalidRequestError):
+    """A request_id that is no UUID."""
+
+    reason = "REQUEST_ID_INVALID"
+
+
+class EmptyBatchError(InvalidRequestError):
+    """A Publish without rows."""
+
+    reason = "EMPTY_BATCH"
+
+
+class BatchTooLargeError(InvalidRequestError):
+    """A Publish above the limits."""
+
+    reason = "BATCH_TOO_LARGE"
+
+
+class ModelInvalidError(InvalidRequestError):
+    """A definition of a model that cannot be made."""
+
+    reason = "MODEL_INVALID"
+
+
+class NameInvalidError(InvalidRequestError):
+    """A name that cannot be folded, or is reserved."""
+
+    reason = "NAME_INVALID"
+
+
+class SeqGapError(HeadraceError):
+    """A batch is missing before this one."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+    reason = "SEQ_GAP"
+
+
+class FencedError(HeadraceError):
+    """A newer session of the producer has taken over."""
+
+    code = grpc.StatusCode.ABORTED
+    reason = "FENCED"
+
+
+class RevisionConflictError(HeadraceError):
+    """The model changed since the caller looked."""
+
+    code = grpc.StatusCode.ABORTED
+    reason = "REVISION_CONFLICT"
+
+
+class RequestIdReusedError(HeadraceError):
+    """The request_id stands for other bytes."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = "REQUEST_ID_REUSED"
+
+
+class ModelNotFoundError(HeadraceError):
+    """No such model."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "MODEL_NOT_FOUND"
+
+
+class TypeConflictError(HeadraceError):
+    """A column or model is registered otherwise."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TYPE_CONFLICT"
+
+
+class ProjectDeniedError(HeadraceError):
+    """The project is not the caller's; says the same whether it exists or not."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "PROJECT_DENIED"
+
+
+class RetryableError(HeadraceError):
+    """Nothing is wrong with the request: the same bytes may succeed later."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    retryable = True
+    retry_after_s = 1.0
+
+
+class StreamIdleError(RetryableError):
+    """Nothing was sent for the idle limit."""
+
+    reason = "STREAM_IDLE"
+
+
+class AcksNotReadError(RetryableError):
+    """The client does not read what it is told."""
+
+    reason = "ACKS_NOT_READ"
+
+
+class DrainingError(RetryableError):
+    """This replica is stopping; another will take the call."""
+
+    reason = "DRAINING"
+    retry_after_s = 0.1
+
+
+class DatabaseUnavailableError(RetryableError):
+    """The database does not answer."""
+
+    reason = "DATABASE_UNAVAILABLE"
+
+
+class OverloadedError(RetryableError):
+    """No memory is free for a unary call."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"

@@ -1,0 +1,108 @@
+"""A model as the service holds it in memory: immutable, replaced whole when the registry changes.
+
+Comes from the registry (models/registry.py); goes to validation (which columns may a row have), to the record kinds
+(which table do rows land in) and to clients (ModelUpdated). Nothing else of the service knows what a column is called.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import cached_property
+
+from headrace.v1 import model_pb2
+from headrace_server.models.column_types import ValueType
+
+
+class ColumnKind(Enum):
+    """What a column is to its model."""
+
+    FEATURE = model_pb2.COLUMN_KIND_FEATURE
+    PREDICTION = model_pb2.COLUMN_KIND_PREDICTION
+    LABEL = model_pb2.COLUMN_KIND_LABEL
+    EXTRA = model_pb2.COLUMN_KIND_EXTRA
+
+
+class Identity(Enum):
+    """How repeated events are recognised."""
+
+    UNIQUE = model_pb2.IDENTITY_UNIQUE
+    APPEND = model_pb2.IDENTITY_APPEND
+
+
+class EventIdType(Enum):
+    """Type of event_id."""
+
+    TEXT = model_pb2.EVENT_ID_TYPE_TEXT
+    UUID = model_pb2.EVENT_ID_TYPE_UUID
+
+
+class UnknownColumns(Enum):
+    """What happens to a column no version has registered."""
+
+    REJECT = model_pb2.UNKNOWN_COLUMNS_REJECT
+    METADATA = model_pb2.UNKNOWN_COLUMNS_METADATA
+    ADD = model_pb2.UNKNOWN_COLUMNS_ADD
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """One column of a model.
+
+    Attributes:
+        name: As the user wrote it.
+        sql_name: Folded; the column's name in the table.
+        dimension: Numbers in each vector; 0 for other types.
+    """
+
+    name: str
+    sql_name: str
+    kind: ColumnKind
+    type: ValueType
+    dimension: int = 0
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ModelSchema:
+    """A registered model: its columns over all versions, its identity, its limits.
+
+    Attributes:
+        project: Project, which is also the database schema of its tables.
+        name: As the user wrote it.
+        sql_name: Folded; the events table's name.
+        columns: The model's own columns, labels among them, in order of registration.
+        earliest_event_time: First event_time accepted.
+        latest_ahead: How far ahead of the clock an event_time may be.
+        chunk_interval: Time span of a chunk of its hypertables.
+        revision: Grows by one with each change.
+    """
+
+    project: str
+    name: str
+    sql_name: str
+    columns: tuple[ModelColumn, ...]
+    identity: Identity
+    event_id_type: EventIdType
+    unknown_columns: UnknownColumns
+    versions: tuple[str, ...]
+    earliest_event_time: datetime
+    latest_ahead: timedelta
+    chunk_interval: timedelta
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+    @cached_property
+    def labels(self) -> tuple[ModelColumn, ...]:
+        """Its label columns."""
+        return tuple(column for column in self.columns if column.kind is ColumnKind.LABEL)
+
+    @cached_property
+    def event_columns(self) -> tuple[ModelColumn, ...]:
+        """Its columns that are stored with the event: all but labels."""
+        return tuple(column for column in self.columns if column.kind is not ColumnKind.LABEL)
+
+    @cached_property
+    def predictions(self) -> tuple[ModelColumn, ...]:
+        """Its prediction columns."""
+        return tuple(column for column in self.columns if column.kind is ColumnKind.PREDICTION)
