@@ -1,0 +1,1 @@
+"""The floor: connections, schema, and the database itself."""

@@ -1,0 +1,81 @@
+"""Runs one outside program with a deadline, optionally as another account.
+
+In: the command. Out: what it printed. A failure, a missing program and a missed deadline are all `CommandError`.
+`subprocess` in a thread and not the event loop's own subprocesses, since uvloop's cannot change the account. A cancelled
+caller leaves no program behind: the program is killed, which also ends the thread that waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from headrace_server.storage.embedded.account import Account
+from headrace_server.storage.embedded.errors import CommandError
+
+
+def spawn(
+    command: Sequence[str | Path],
+    *,
+    account: Account | None = None,
+    cwd: Path | None = None,
+    stdout: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, so that neither our death nor a Ctrl-C at the terminal reaches it.
+
+    Args:
+        account: Whom to run it as; None means as ourselves.
+        cwd: Its working folder; `/` by default, since another account may not be able to enter ours.
+        stdout: Where both its streams go.
+        environment: Variables on top of our own, less those that would lead PostgreSQL or the loader astray.
+
+    Raises:
+        CommandError: The program could not be started.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_", "LC_"))}
+    try:
+        return subprocess.Popen(  # noqa: S603 — fixed programs, no shell
+            [os.fspath(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            cwd=cwd or "/",
+            env={**inherited, "LC_ALL": "C", **(environment or {})},
+            start_new_session=True,
+            umask=0o022,
+            **({} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}),
+        )
+    except OSError as error:
+        raise CommandError(os.fspath(command[0]), f"could not be started: {error}") from error
+
+
+async def run(
+    command: Sequence[str | Path],
+    *,
+    timeout_s: float,
+    account: Account | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run `command` to its end and return what it printed.
+
+    Raises:
+        CommandError: It could not be started, failed, or did not end within `timeout_s`.
+    """
+    program = Path(command[0]).name
+    process = spawn(command, account=account, cwd=cwd, stdout=subprocess.PIPE, environment=environment)
+    try:
+        printed, _ = await asyncio.to_thread(process.communicate, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(program, f"did not end within {timeout_s:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+    text = printed.decode(errors="replace")
+    if process.returncode != 0:
+        raise CommandError(program, f"failed with exit code {process.returncode}", text)
+    return text

@@ -1,0 +1,207 @@
+"""The folders and files of one data directory, and how its secrets and its port are remembered.
+
+    service.lock      flock of the service that owns the directory, and its process id
+    access.json       port and password of the loopback door, 0600
+    postgresql.conf   written by us at every start, as is pg_hba.conf
+    postmaster.log    what PostgreSQL says before its own log (cluster/log) is open
+    ballast           given up to recover from a full disk
+    socket/           the unix socket; elsewhere when the path would be longer than the kernel takes
+    cluster/          PostgreSQL's own folder, the only one that belongs to its account
+
+All but cluster and socket belong to the service. So a service run by root never writes where PostgreSQL's account could
+have laid a symbolic link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from headrace_server.storage.embedded.account import Account, require_reach
+from headrace_server.storage.embedded.errors import DataDirectoryError, PortInUseError
+
+ROLE = "headrace"
+DATABASE = "headrace"
+LOOPBACK = "127.0.0.1"
+# sun_path of sockaddr_un is 108 bytes on Linux with the closing NUL; 104 on macOS.
+LONGEST_SOCKET_PATH = 103
+
+
+@dataclass(frozen=True)
+class Access:
+    """The loopback door: port, and password of the role."""
+
+    port: int
+    password: str
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """Names everything below one data directory."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """The service's lock."""
+        return self.folder / "service.lock"
+
+    @property
+    def access(self) -> Path:
+        """Port and password."""
+        return self.folder / "access.json"
+
+    @property
+    def configuration(self) -> Path:
+        """PostgreSQL's settings."""
+        return self.folder / "postgresql.conf"
+
+    @property
+    def client_authentication(self) -> Path:
+        """Who may connect."""
+        return self.folder / "pg_hba.conf"
+
+    @property
+    def start_log(self) -> Path:
+        """What PostgreSQL says before its own log is open."""
+        return self.folder / "postmaster.log"
+
+    @property
+    def ballast(self) -> Path:
+        """The file given up to recover from a full disk."""
+        return self.folder / "ballast"
+
+    @property
+    def cluster(self) -> Path:
+        """PostgreSQL's own folder."""
+        return self.folder / "cluster"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the unix socket lies: within, or in a short private folder named after the data directory."""
+        within = self.folder / "socket"
+        if len(os.fsencode(within / ".s.PGSQL.65535")) <= LONGEST_SOCKET_PATH:
+            return within
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return Path(f"/tmp/headrace-{os.geteuid()}-{digest}")  # noqa: S108 — its owner and mode are checked
+
+    @property
+    def major(self) -> int | None:
+        """Major version of PostgreSQL that made the data; None when there is none yet."""
+        try:
+            return int((self.cluster / "PG_VERSION").read_text().strip())
+        except FileNotFoundError:
+            return None
+
+    def prepare(self, account: Account | None) -> None:
+        """Make the folders that are missing and see that the account reaches them.
+
+        Raises:
+            DataDirectoryError: The folder holds something else, cannot be made, or is out of the account's reach.
+        """
+        try:
+            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            strangers = [entry.name for entry in self.folder.iterdir() if entry.name != "lost+found"]
+            if strangers and not self.lock.exists():
+                raise DataDirectoryError(
+                    f"{self.folder} holds something else ({min(strangers)}): choose an empty folder"
+                )
+            # The account needs to pass through, nobody needs to list.
+            self.folder.chmod(0o700 if account is None else 0o711)
+        except OSError as error:
+            raise DataDirectoryError(f"the data directory {self.folder} cannot be used: {error}") from error
+        require_reach(account, self.folder)
+
+    def prepare_socket_folder(self, account: Account | None) -> None:
+        """Make the private socket folder, or make sure that the one that is there is ours.
+
+        Raises:
+            DataDirectoryError: Somebody else made a folder of that name.
+        """
+        folder = self.socket_folder
+        uid = os.geteuid() if account is None else account.uid
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            status = folder.lstat()
+            if folder.is_symlink() or status.st_uid not in {os.geteuid(), uid}:
+                raise DataDirectoryError(f"the socket folder {folder} belongs to somebody else: remove it") from None
+        if account is not None:
+            os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+        folder.chmod(0o700)
+
+    def read_access(self) -> Access | None:
+        """Return the remembered port and password, or None when there are none that can be read."""
+        try:
+            remembered = json.loads(self.access.read_text())
+            return Access(int(remembered["port"]), str(remembered["password"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def choose_access(self, port: int | None) -> Access:
+        """Return the port and password to start with; what is new is remembered before it is used.
+
+        Args:
+            port: The port asked for; None keeps the remembered one while it is free, else takes a free one.
+
+        Raises:
+            PortInUseError: The port asked for is taken.
+        """
+        remembered = self.read_access()
+        if port is not None:
+            if not _is_free(port):
+                raise PortInUseError(port)
+            chosen = port
+        elif remembered is not None and _is_free(remembered.port):
+            chosen = remembered.port
+        else:
+            chosen = _free_port()
+        access = Access(chosen, remembered.password if remembered else secrets.token_urlsafe(24))
+        if access != remembered:
+            replace_file(self.access, json.dumps({"port": access.port, "password": access.password}), mode=0o600)
+        return access
+
+    def socket_url(self, port: int) -> str:
+        """The service's own URL: the unix socket, where the folder's mode is the key."""
+        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self.socket_folder), safe='/')}&port={port}"
+
+    def loopback_url(self, access: Access) -> str:
+        """The URL for people and their tools: loopback, with the password."""
+        return f"postgresql://{ROLE}:{quote(access.password)}@{LOOPBACK}:{access.port}/{DATABASE}"
+
+
+def replace_file(path: Path, text: str, *, mode: int) -> None:
+    """Write a file so that a crash leaves the old one or the new one, and nobody else ever reads it half made."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, mode)
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As PostgreSQL does: connections in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
