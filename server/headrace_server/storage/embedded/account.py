@@ -56,7 +56,8 @@ def _named(uid: int) -> Account:
         entry = pwd.getpwuid(uid)
     except KeyError as error:
         raise EmbeddedDatabaseError(
-            f"PostgreSQL cannot run as the user id {uid}, which has no account on this machine: add a line for it to /etc/passwd"
+            f"PostgreSQL cannot run as the user id {uid}, which has no account on this machine:"
+            " add a line for it to /etc/passwd"
         ) from error
     return Account(entry.pw_name, uid, entry.pw_gid)
 
@@ -79,6 +80,6 @@ def require_reach(account: Account | None, folder: Path) -> None:
             open_to_it = status.st_mode & 0o001
         if not open_to_it:
             raise DataDirectoryError(
-                f"PostgreSQL runs as {account.name} (it refuses root), which cannot enter {step} on the way to {folder}:"
-                f" choose a folder that it can reach, or `chmod o+x {step}`"
+                f"PostgreSQL runs as {account.name} (it refuses root), which cannot enter {step}"
+                f" on the way to {folder}: choose a folder that it can reach, or `chmod o+x {step}`"
             )

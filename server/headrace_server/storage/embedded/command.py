@@ -1,8 +1,8 @@
 """Runs one outside program with a deadline, optionally as another account.
 
 In: the command. Out: what it printed. A failure, a missing program and a missed deadline are all `CommandError`.
-`subprocess` in a thread and not the event loop's own subprocesses, since uvloop's cannot change the account. A cancelled
-caller leaves no program behind: the program is killed, which also ends the thread that waits for it.
+`subprocess` in a thread and not the event loop's own subprocesses, since uvloop's cannot change the account. A
+cancelled caller leaves no program behind: the program is killed, which also ends the thread that waits for it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def spawn(
     """Start `command` in a session of its own, so that neither our death nor a Ctrl-C at the terminal reaches it.
 
     Args:
+        command: The program and its arguments.
         account: Whom to run it as; None means as ourselves.
         cwd: Its working folder; `/` by default, since another account may not be able to enter ours.
         stdout: Where both its streams go.
@@ -47,7 +48,9 @@ def spawn(
             env={**inherited, "LC_ALL": "C", **(environment or {})},
             start_new_session=True,
             umask=0o022,
-            **({} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}),
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else [],
         )
     except OSError as error:
         raise CommandError(os.fspath(command[0]), f"could not be started: {error}") from error

@@ -57,7 +57,8 @@ class DataDirectoryInUseError(DataDirectoryError):
         self.pid = pid
         super().__init__(
             f"the data directory {folder} is in use by another headrace service"
-            f" (process {pid if pid is not None else 'unknown'}): stop that one, or give this one its own data directory"
+            f" (process {pid if pid is not None else 'unknown'}):"
+            f" stop that one, or give this one its own data directory"
         )
 
 

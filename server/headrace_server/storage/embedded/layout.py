@@ -29,6 +29,7 @@ from headrace_server.storage.embedded.errors import DataDirectoryError, PortInUs
 ROLE = "headrace"
 DATABASE = "headrace"
 LOOPBACK = "127.0.0.1"
+PORTS = range(15432, 32768)
 # sun_path of sockaddr_un is 108 bytes on Linux with the closing NUL; 104 on macOS.
 LONGEST_SOCKET_PATH = 103
 
@@ -106,7 +107,7 @@ class DataDirectory:
             DataDirectoryError: The folder holds something else, cannot be made, or is out of the account's reach.
         """
         try:
-            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_folder(self.folder)
             strangers = [entry.name for entry in self.folder.iterdir() if entry.name != "lost+found"]
             if strangers and not self.lock.exists():
                 raise DataDirectoryError(
@@ -144,6 +145,10 @@ class DataDirectory:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
+    def adopt_access(self, port: int) -> Access:
+        """Return how to reach a database that is running on `port` already."""
+        return self._remember(port)
+
     def choose_access(self, port: int | None) -> Access:
         """Return the port and password to start with; what is new is remembered before it is used.
 
@@ -154,15 +159,15 @@ class DataDirectory:
             PortInUseError: The port asked for is taken.
         """
         remembered = self.read_access()
-        if port is not None:
-            if not _is_free(port):
-                raise PortInUseError(port)
-            chosen = port
-        elif remembered is not None and _is_free(remembered.port):
-            chosen = remembered.port
-        else:
-            chosen = _free_port()
-        access = Access(chosen, remembered.password if remembered else secrets.token_urlsafe(24))
+        if port is not None and not _is_free(port):
+            raise PortInUseError(port)
+        if port is None and remembered is not None and _is_free(remembered.port):
+            port = remembered.port
+        return self._remember(port or _free_port())
+
+    def _remember(self, port: int) -> Access:
+        remembered = self.read_access()
+        access = Access(port, remembered.password if remembered else secrets.token_urlsafe(24))
         if access != remembered:
             replace_file(self.access, json.dumps({"port": access.port, "password": access.password}), mode=0o600)
         return access
@@ -174,6 +179,14 @@ class DataDirectory:
     def loopback_url(self, access: Access) -> str:
         """The URL for people and their tools: loopback, with the password."""
         return f"postgresql://{ROLE}:{quote(access.password)}@{LOOPBACK}:{access.port}/{DATABASE}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents so that every account can pass through them, whatever the umask."""
+    for step in [*reversed(folder.parents), folder]:
+        if not step.exists():
+            step.mkdir()
+            step.chmod(0o755)
 
 
 def replace_file(path: Path, text: str, *, mode: int) -> None:
@@ -190,10 +203,11 @@ def replace_file(path: Path, text: str, *, mode: int) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    # At random, so that two services starting at once do not choose the same; below the kernel's own range, so that no
+    # outgoing connection holds the remembered port at the next start.
+    while not _is_free(port := PORTS[secrets.randbelow(len(PORTS))]):
+        continue
+    return port
 
 
 def _is_free(port: int) -> bool:

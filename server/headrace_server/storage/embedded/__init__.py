@@ -1,0 +1,27 @@
+"""The embedded database: a private PostgreSQL with TimescaleDB that the service finds or makes, owns, and stops."""
+
+from headrace_server.storage.embedded.database import EmbeddedDatabase
+from headrace_server.storage.embedded.errors import (
+    DataDirectoryError,
+    DataDirectoryInUseError,
+    EmbeddedDatabaseError,
+    PortInUseError,
+    RuntimeUnavailableError,
+    StartFailedError,
+    StopFailedError,
+    WrongMajorVersionError,
+)
+from headrace_server.storage.embedded.settings import EmbeddedSettings
+
+__all__ = [
+    "DataDirectoryError",
+    "DataDirectoryInUseError",
+    "EmbeddedDatabase",
+    "EmbeddedDatabaseError",
+    "EmbeddedSettings",
+    "PortInUseError",
+    "RuntimeUnavailableError",
+    "StartFailedError",
+    "StopFailedError",
+    "WrongMajorVersionError",
+]

@@ -1,0 +1,185 @@
+"""The embedded database as the service sees it: start, two URLs, supervise, stop.
+
+Start goes from the ground up: own the data directory, find or make the runtime, make the cluster when there is none,
+adopt the database that outlived an earlier service or start one, wait until it answers. Whatever fails on the way, the
+data directory is given free again and nothing that we started is left running. `supervise` is one task that restarts
+the database when it dies, for ever, with growing pauses: connections fail meanwhile, and the pool's users retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import asyncpg
+
+from headrace_server.storage.embedded.account import Account, database_account, require_reach
+from headrace_server.storage.embedded.ballast import Ballast
+from headrace_server.storage.embedded.cluster import complete, initialise
+from headrace_server.storage.embedded.configuration import CLIENT_AUTHENTICATION, configuration, memory_bytes
+from headrace_server.storage.embedded.errors import EmbeddedDatabaseError, StartFailedError
+from headrace_server.storage.embedded.installation import Installation
+from headrace_server.storage.embedded.layout import Access, DataDirectory, replace_file
+from headrace_server.storage.embedded.ownership import Ownership
+from headrace_server.storage.embedded.postmaster import Postmaster
+from headrace_server.storage.embedded.runtime import find_or_make
+from headrace_server.storage.embedded.settings import EmbeddedSettings
+
+OnEvent = Callable[[str, Mapping[str, object]], None]
+
+WATCH_S = 0.25
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+BALLAST_CHECK_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+def log_event(name: str, facts: Mapping[str, object]) -> None:
+    """Send an event to the standard library's log: the default for who injects nothing."""
+    _log.info("%s %s", name, " ".join(f"{key}={value}" for key, value in facts.items()))
+
+
+class EmbeddedDatabase:
+    """A private PostgreSQL with TimescaleDB, owned by this process from `start` to `stop`.
+
+    Args:
+        settings: Where it lies and how patient to be.
+        on_event: Told what happens, as a name and facts; must not block. Default: the standard library's log.
+    """
+
+    def __init__(self, settings: EmbeddedSettings, on_event: OnEvent | None = None) -> None:
+        self._settings = settings
+        self._on_event = on_event or log_event
+        self._directory = DataDirectory(settings.data_folder)
+        self._ownership = Ownership(self._directory.lock)
+        self._postmaster = Postmaster(self._directory)
+        self._ballast = Ballast(self._directory.ballast, settings.ballast_bytes)
+        self._account: Account | None = None
+        self._installation: Installation | None = None
+        self._access: Access | None = None
+
+    @property
+    def url(self) -> str:
+        """URL over the unix socket, for the service itself; asyncpg and libpq understand it."""
+        return self._directory.socket_url(self._started_access.port)
+
+    @property
+    def public_url(self) -> str:
+        """Loopback URL with the password, for people and their tools."""
+        return self._directory.loopback_url(self._started_access)
+
+    @property
+    def installation(self) -> Installation:
+        """The PostgreSQL that runs; its `psql` opens a terminal."""
+        if self._installation is None:
+            raise EmbeddedDatabaseError("the embedded database has not been started")
+        return self._installation
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it lives."""
+        return self._postmaster.pid
+
+    async def start(self) -> None:
+        """Bring the database up; returns when it answers. The first time takes some seconds and the network.
+
+        Raises:
+            DataDirectoryInUseError: Another service owns the data directory.
+            RuntimeUnavailableError: There is no PostgreSQL to run and none can be made.
+            WrongMajorVersionError: The data was made by another major version.
+            PortInUseError: The port asked for is taken.
+            StartFailedError: The database did not come up; its last words are in the text.
+            EmbeddedDatabaseError: Anything else that stands in the way.
+        """
+        directory = self._directory
+        self._account = database_account(directory.cluster)
+        directory.prepare(self._account)
+        self._ownership.take()
+        adopted = self._postmaster.pid is not None
+        try:
+            self._installation = await find_or_make(
+                self._settings.runtime_folder, directory.major, directory.folder, self._on_event
+            )
+            require_reach(self._account, self._installation.programs)
+            if directory.major is None:
+                await initialise(directory, self._installation, self._account)
+                self._on_event("embedded_database_made", {"folder": str(directory.folder)})
+            await self._adopt_or_launch()
+            await self._complete()
+            await asyncio.to_thread(self._ballast.put_back)
+        except BaseException:
+            if not adopted:
+                await self._postmaster.stop(self._settings.stop_timeout_s)
+            self._ownership.release()
+            raise
+
+    async def supervise(self) -> None:
+        """Restart the database whenever it dies, until cancelled; nothing else ends this."""
+        pause_s = FIRST_PAUSE_S
+        next_ballast_check = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if self._postmaster.pid is not None:
+                pause_s = max(FIRST_PAUSE_S, pause_s / 2)
+                if loop.time() >= next_ballast_check:
+                    next_ballast_check = loop.time() + BALLAST_CHECK_S
+                    if await asyncio.to_thread(self._ballast.put_back):
+                        self._on_event("embedded_ballast_put_back", {})
+                continue
+            self._on_event("embedded_database_died", {"last_words": self._postmaster.last_words()})
+            if self._ballast.give_up_if_full():
+                self._on_event("embedded_ballast_given_up", {"folder": str(self._directory.folder)})
+            try:
+                await self._adopt_or_launch()
+            except (EmbeddedDatabaseError, OSError) as error:
+                self._on_event("embedded_database_restart_failed", {"error": str(error), "pause_s": pause_s})
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            else:
+                self._on_event("embedded_database_restarted", {"pid": self._postmaster.pid})
+
+    async def stop(self) -> None:
+        """Stop the database and give the data directory free; safe before `start` and twice.
+
+        Raises:
+            StopFailedError: It does not end; the directory is given free all the same.
+        """
+        try:
+            if self._access is not None:
+                await self._postmaster.stop(self._settings.stop_timeout_s)
+        finally:
+            self._access = None
+            self._ownership.release()
+
+    @property
+    def _started_access(self) -> Access:
+        if self._access is None:
+            raise EmbeddedDatabaseError("the embedded database has not been started")
+        return self._access
+
+    async def _adopt_or_launch(self) -> None:
+        if self._postmaster.pid is not None:
+            await self._postmaster.wait_ready(self._settings.start_timeout_s)
+            if (found := self._postmaster.pidfile) is not None and found.port is not None:
+                self._access = self._directory.adopt_access(found.port)
+                self._on_event("embedded_database_adopted", {"pid": found.pid, "port": found.port})
+                return
+        self._access = self._directory.choose_access(self._settings.port)
+        self._directory.prepare_socket_folder(self._account)
+        text = configuration(
+            self._directory, self.installation, self._access.port, self._settings.server_settings, memory_bytes()
+        )
+        replace_file(self._directory.configuration, text, mode=0o644)
+        replace_file(self._directory.client_authentication, CLIENT_AUTHENTICATION, mode=0o644)
+        self._postmaster.start(self.installation, self._account)
+        await self._postmaster.wait_ready(self._settings.start_timeout_s)
+        self._on_event("embedded_database_started", {"pid": self._postmaster.pid, "port": self._access.port})
+
+    async def _complete(self) -> None:
+        try:
+            await complete(self._directory, self._started_access)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            raise StartFailedError(f"the database started but does not answer: {error}") from error
