@@ -14,6 +14,18 @@ class UndecodableError(Exception):
     """The form does not hold together, so no row of the batch can be told from another."""
 
 
+class JsonText(str):
+    """A JSON document among cells of other kinds."""
+
+    __slots__ = ()
+
+
+class UnixMicros(int):
+    """A point in time among cells of other kinds: microseconds since 1970."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Cells:
     """One column as it was sent.
@@ -26,6 +38,18 @@ class Cells:
 
     values: pa.Array | list[object]
     is_json: bool = False
+
+    def python_values(self) -> list[object]:
+        """The cells one by one; documents as JsonText, times as UnixMicros, since datetime knows fewer years."""
+        if isinstance(self.values, list):
+            return self.values
+        if pa.types.is_timestamp(self.values.type):
+            micros = self.values.cast(pa.int64()).to_pylist()
+            return [None if value is None else UnixMicros(value) for value in micros]
+        cells: list[object] = self.values.to_pylist()
+        if self.is_json:
+            return [JsonText(value) if isinstance(value, str) else value for value in cells]
+        return cells
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.v1 import batch_pb2
-from headrace_server.decoding.decoded import MAX_COLUMNS, Cells, DecodedRows, UndecodableError
+from headrace_server.decoding.decoded import (
+    MAX_COLUMNS,
+    Cells,
+    DecodedRows,
+    JsonText,
+    UndecodableError,
+    UnixMicros,
+)
 from headrace_server.models.column_types import TIMESTAMP
 
 _ARROW = {
@@ -23,18 +30,6 @@ _ARROW = {
     "json_value": pa.string(),
 }
 _SYSTEM = ("event_id", "event_time")
-
-
-class JsonText(str):
-    """A JSON document among cells of other kinds."""
-
-    __slots__ = ()
-
-
-class UnixMicros(int):
-    """A point in time among cells of other kinds: microseconds since 1970."""
-
-    __slots__ = ()
 
 
 def decode_rows(form: batch_pb2.RowBatch) -> DecodedRows:

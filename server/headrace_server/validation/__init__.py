@@ -1,0 +1,1 @@
+"""Vectorised checks: decoded columns against what rows of this kind may have, giving good columns and row verdicts."""

@@ -1,0 +1,129 @@
+"""The whole check of a batch: names, types, rules. Good rows go on as columns, bad ones get a verdict each.
+
+In: decoded rows and what rows of their kind may look like. Out: the good rows as an Arrow table in the columns of
+their hypertable, with each row's place in the batch, and the rejections. Promises: a bad row never takes a good one
+with it, and nothing that PostgreSQL would refuse by type or encoding passes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from headrace_server.decoding.decoded import Cells, DecodedRows, JsonText
+from headrace_server.models.column_types import ValueType
+from headrace_server.models.schema import UnknownColumns
+from headrace_server.validation.casting import as_mask, cast
+from headrace_server.validation.rejections import Rejections
+from headrace_server.validation.row_schema import Field, Mask, Moment, RowSchema
+
+_METADATA = "metadata"
+
+
+@dataclass(frozen=True)
+class ValidatedRows:
+    """What validation makes of a batch.
+
+    Attributes:
+        table: The good rows, by column of their table.
+        places: For each good row its index in the batch.
+        rejections: The bad rows.
+    """
+
+    table: pa.Table
+    places: npt.NDArray[np.int64]
+    rejections: Rejections
+
+
+def validate(rows: DecodedRows, schema: RowSchema, moment: Moment) -> ValidatedRows:
+    """Check a batch's rows against what they may be."""
+    rejections = Rejections(rows.row_count)
+    columns: dict[str, pa.Array] = {}
+    unknown: dict[str, Cells] = {}
+    senders: dict[str, str] = {}
+    for name, cells in rows.columns.items():
+        field = schema.fields.get(name)
+        if field is None:
+            unknown[name] = cells
+            continue
+        if field.sql_name in columns:
+            twice = f"{senders[field.sql_name]!r} and {name!r} are the same column"
+            rejections.add_all("COLUMN_REPEATED", name, twice)
+            continue
+        senders[field.sql_name] = name
+        columns[field.sql_name] = cast(cells, field, name, rejections)
+    _settle_unknown(unknown, schema, columns, rows.row_count, rejections)
+    for rule in schema.rules:
+        rule(columns, rows.row_count, moment, rejections)
+    return _keep_good(columns, rows.row_count, rejections)
+
+
+def unknown_columns(rows: DecodedRows, schema: RowSchema) -> dict[str, Cells]:
+    """Columns with a value in them that the schema does not have: what a model that adds columns has to add."""
+    return {
+        name: cells
+        for name, cells in rows.columns.items()
+        if name not in schema.fields and name not in schema.refused and present(cells).any()
+    }
+
+
+def present(cells: Cells) -> Mask:
+    """The rows in which a column has a value."""
+    if isinstance(cells.values, pa.Array):
+        return as_mask(cells.values.is_valid())
+    return np.array([value is not None for value in cells.values], dtype=np.bool_)
+
+
+def _settle_unknown(
+    unknown: Mapping[str, Cells],
+    schema: RowSchema,
+    columns: dict[str, pa.Array],
+    row_count: int,
+    rejections: Rejections,
+) -> None:
+    into_metadata: dict[str, Cells] = {}
+    for name, cells in unknown.items():
+        if name in schema.refused:
+            reason, message = schema.refused[name]
+            rejections.add(reason, name, present(cells), message)
+        elif schema.unknown is UnknownColumns.METADATA:
+            into_metadata[name] = cells
+        else:
+            message = f"the model has no column {name!r}; add it with UpdateModel, or set unknown_columns"
+            rejections.add("UNKNOWN_COLUMN", name, present(cells), message)
+    if into_metadata:
+        merged = _merge_metadata(columns.get(_METADATA), into_metadata, row_count)
+        field = Field(_METADATA, ValueType.JSON)
+        columns[_METADATA] = cast(Cells(merged), field, _METADATA, rejections)
+
+
+def _merge_metadata(sent: pa.Array | None, extra: Mapping[str, Cells], row_count: int) -> list[object]:
+    """Each row's own metadata document with the unknown columns' values beside it; its own keys win."""
+    documents: list[object] = [None] * row_count if sent is None else sent.to_pylist()
+    values = {name: _plain(cells) for name, cells in extra.items()}
+    merged: list[object] = []
+    for row, text in enumerate(documents):
+        document = {name: cells[row] for name, cells in values.items() if cells[row] is not None}
+        own = orjson.loads(text) if isinstance(text, str) else None
+        if isinstance(own, dict):
+            document |= own
+        elif own is not None:
+            document[_METADATA] = own
+        merged.append(document or None)
+    return merged
+
+
+def _plain(cells: Cells) -> list[object]:
+    return [orjson.loads(value) if isinstance(value, JsonText) else value for value in cells.python_values()]
+
+
+def _keep_good(columns: Mapping[str, pa.Array], row_count: int, rejections: Rejections) -> ValidatedRows:
+    names = list(columns)
+    table = pa.table(list(columns.values()), names=names)
+    if not rejections:
+        return ValidatedRows(table, np.arange(row_count), rejections)
+    good = ~rejections.mask()
+    return ValidatedRows(table.filter(pa.array(good)), np.flatnonzero(good), rejections)
