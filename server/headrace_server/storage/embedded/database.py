@@ -106,7 +106,7 @@ class EmbeddedDatabase:
             if directory.major is None:
                 await initialise(directory, self._installation, self._account)
                 self._on_event("embedded_database_made", {"folder": str(directory.folder)})
-            await self._adopt_or_launch()
+            await self.revive()
             await self._complete()
             await asyncio.to_thread(self._ballast.put_back)
         except BaseException:
@@ -133,13 +133,36 @@ class EmbeddedDatabase:
             if self._ballast.give_up_if_full():
                 self._on_event("embedded_ballast_given_up", {"folder": str(self._directory.folder)})
             try:
-                await self._adopt_or_launch()
+                await self.revive()
             except (EmbeddedDatabaseError, OSError) as error:
                 self._on_event("embedded_database_restart_failed", {"error": str(error), "pause_s": pause_s})
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             else:
                 self._on_event("embedded_database_restarted", {"pid": self._postmaster.pid})
+
+    async def revive(self) -> None:
+        """Start the database when it is dead, and wait until it takes connections; `start` has to come first.
+
+        Raises:
+            EmbeddedDatabaseError: It did not come up, or the port asked for is taken.
+        """
+        if self._postmaster.pid is not None:
+            await self._postmaster.wait_ready(self._settings.start_timeout_s)
+            if (found := self._postmaster.pidfile) is not None and found.port is not None:
+                self._access = self._directory.adopt_access(found.port)
+                self._on_event("embedded_database_adopted", {"pid": found.pid, "port": found.port})
+                return
+        self._access = self._directory.choose_access(self._settings.port)
+        self._directory.prepare_socket_folder(self._account)
+        text = configuration(
+            self._directory, self.installation, self._access.port, self._settings.server_settings, memory_bytes()
+        )
+        replace_file(self._directory.configuration, text, mode=0o644)
+        replace_file(self._directory.client_authentication, CLIENT_AUTHENTICATION, mode=0o644)
+        self._postmaster.start(self.installation, self._account)
+        await self._postmaster.wait_ready(self._settings.start_timeout_s)
+        self._on_event("embedded_database_started", {"pid": self._postmaster.pid, "port": self._access.port})
 
     async def stop(self) -> None:
         """Stop the database and give the data directory free; safe before `start` and twice.
@@ -159,24 +182,6 @@ class EmbeddedDatabase:
         if self._access is None:
             raise EmbeddedDatabaseError("the embedded database has not been started")
         return self._access
-
-    async def _adopt_or_launch(self) -> None:
-        if self._postmaster.pid is not None:
-            await self._postmaster.wait_ready(self._settings.start_timeout_s)
-            if (found := self._postmaster.pidfile) is not None and found.port is not None:
-                self._access = self._directory.adopt_access(found.port)
-                self._on_event("embedded_database_adopted", {"pid": found.pid, "port": found.port})
-                return
-        self._access = self._directory.choose_access(self._settings.port)
-        self._directory.prepare_socket_folder(self._account)
-        text = configuration(
-            self._directory, self.installation, self._access.port, self._settings.server_settings, memory_bytes()
-        )
-        replace_file(self._directory.configuration, text, mode=0o644)
-        replace_file(self._directory.client_authentication, CLIENT_AUTHENTICATION, mode=0o644)
-        self._postmaster.start(self.installation, self._account)
-        await self._postmaster.wait_ready(self._settings.start_timeout_s)
-        self._on_event("embedded_database_started", {"pid": self._postmaster.pid, "port": self._access.port})
 
     async def _complete(self) -> None:
         try:

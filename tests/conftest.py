@@ -1,0 +1,31 @@
+"""Fixtures that every test may ask for; the database starts with the first test that wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support.timescale import TimescaleCluster
+
+
+@pytest.fixture(scope="session")
+def timescale() -> Iterator[TimescaleCluster]:
+    """The session's TimescaleDB cluster, for tests that make their own databases or break things."""
+    # Started and stopped on a loop of its own in a thread, so that the tests' loops are left alone.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        cluster = TimescaleCluster()
+        try:
+            thread.submit(asyncio.run, cluster.start()).result()
+            yield cluster
+        finally:
+            thread.submit(asyncio.run, cluster.stop()).result()
+
+
+@pytest.fixture
+async def database_url(timescale: TimescaleCluster) -> AsyncIterator[str]:
+    """URL of a new, empty database with the timescaledb extension; gone after the test."""
+    async with timescale.fresh_database() as url:
+        yield url
