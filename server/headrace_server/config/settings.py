@@ -1,0 +1,263 @@
+"""Every setting of the service: its unit, its default and the reason for it.
+
+A frozen tree of groups; rooms are handed the group they need, never the whole. Made by `load()` from file, environment
+and flags, or by hand in tests (`Settings()` is the defaults and reads nothing). Whoever holds one holds a valid one:
+limits of a field and rules across fields are checked when it is made. The text below each field is its documentation,
+in docs/settings.md too.
+"""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from headrace_server.config.contradictions import Contradiction
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Decoded, encoded and wire bytes of a batch in its dearest form (map rows), as a multiple of its wire bytes.
+DEAREST_FORM = 12
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _default_copiers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if cores < 4 else 2
+
+
+class Group(BaseModel):
+    """Settings that one room needs."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, hide_input_in_errors=True
+    )
+
+
+class Listen(Group):
+    """Where the service listens."""
+
+    grpc_host: str = Field(default="127.0.0.1", min_length=1)
+    """Address of the gRPC door. Loopback, because there are no keys yet."""
+    grpc_port: Port = 50_051
+    """TCP port of the gRPC door, gRPC's customary one; 0 takes a free one."""
+    http_host: str = Field(default="127.0.0.1", min_length=1)
+    """Address of the HTTP door."""
+    http_port: Port = 8_080
+    """TCP port of the HTTP door: JSON, metrics, health; 0 takes a free one."""
+    insecure: bool = False
+    """Listen beyond loopback although there is neither TLS nor keys: whoever reaches the ports may write."""
+    reflection: bool = True
+    """Tell gRPC tools (grpcurl) which services there are. Nothing secret: the contract is public."""
+
+
+class Database(Group):
+    """Where the rows go: a server that is there, or the embedded one."""
+
+    url: SecretStr | None = None
+    """PostgreSQL with TimescaleDB to write to, `postgresql://user:password@host:port/name`. Default: the embedded
+    database."""
+    data_dir: Path | None = None
+    """Folder of the embedded database's data. Default: `/var/lib/headrace/data` as root, else
+    `~/.local/share/headrace/data`."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Loopback port of the embedded database. Default: a free one, chosen once and remembered."""
+    runtime_dir: Path | None = None
+    """Folder of the private PostgreSQL that is made where none is installed, about 130 MB. Default: `runtime` beside
+    the default data folder."""
+    ballast_bytes: ByteSize = ByteSize(256 * MIB)
+    """File the embedded database gives up to recover from a full disk; 0 for none."""
+    connect_timeout_s: Seconds = 10.0
+    """Longest wait for one connection, in seconds."""
+    command_timeout_s: Seconds = 60.0
+    """Longest wait for one statement, in seconds; a group of the largest size takes under 2 on a laptop."""
+    allow_fsync_off: bool = False
+    """Serve a database that runs with fsync=off, though its acks then survive no power cut."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a URL like postgresql://user:password@host:port/name")
+        return url
+
+    @property
+    def place(self) -> str:
+        """The URL without its secrets, for logs and people; "embedded" when there is none."""
+        if self.url is None:
+            return "embedded"
+        parts = urlsplit(self.url.get_secret_value())
+        return f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Intake(Group):
+    """What is taken in, and how much of it at a time."""
+
+    memory_budget_bytes: Annotated[ByteSize, Field(ge=MIB)] = ByteSize(128 * MIB)
+    """Memory for all batches between the socket and their commit. What does not fit is not read: producers wait."""
+    max_batch_bytes: Annotated[ByteSize, Field(ge=KIB, le=64 * MIB)] = ByteSize(4 * MIB)
+    """Largest batch, serialized; gRPC's customary limit. At least 1 KiB, at most 64 MiB."""
+    max_batch_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Most rows in a batch. More gain nothing: commits are grouped over batches."""
+    open_timeout_s: Seconds = 10.0
+    """Longest wait for a stream's Open, in seconds."""
+    idle_timeout_s: Seconds = 600.0
+    """Seconds without a message, nothing in flight, until a stream is ended; clients open another when they need it."""
+    acks_timeout_s: Seconds = 30.0
+    """Seconds a client may leave its acks unread until its stream is ended."""
+    max_concurrent_streams: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Most streams and calls on one connection; clients open further connections beyond."""
+    max_metadata_bytes: Annotated[ByteSize, Field(ge=KIB, le=MIB)] = ByteSize(16 * KIB)
+    """Most bytes of metadata (headers) with a call."""
+
+
+class Batching(Group):
+    """How batches of many producers become one commit."""
+
+    group_max_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Most rows in a commit: bounds how long an ack waits for its neighbours."""
+    group_max_bytes: Annotated[ByteSize, Field(ge=KIB)] = ByteSize(32 * MIB)
+    """Most bytes (as received) in a commit."""
+    linger_ms: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] = 2.0
+    """How long an idle copier waits for company for a first batch, in milliseconds. A busy one never waits."""
+    copiers: Annotated[int, Field(ge=1, le=32)] = Field(
+        default_factory=_default_copiers, json_schema_extra={"shown": "1; 2 from 4 cores on"}
+    )
+    """Copiers: each commits groups of its own producers over two connections. One keeps two cores busy."""
+
+
+class Models(Group):
+    """How models come to be."""
+
+    infer: bool = False
+    """Register a model that nobody registered from its first batch. Off: a misspelt name is an error, not a table."""
+
+
+class Suggest(Group):
+    """What clients are told makes good use of the service."""
+
+    batch_rows: Annotated[int, Field(ge=1)] = 10_000
+    """Rows a client should gather in a batch."""
+    linger_ms: Annotated[int, Field(ge=0, le=60_000)] = 20
+    """How long a client should wait for a batch to fill, in milliseconds."""
+
+
+class Http(Group):
+    """Bounds of the HTTP door."""
+
+    max_posts: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Posts read and answered at a time, each holding a body of up to max_batch_bytes; further ones are told to come
+    back (503)."""
+    body_timeout_s: Seconds = 30.0
+    """Longest wait for a request's body, in seconds."""
+
+
+class Drain(Group):
+    """How the service stops."""
+
+    grace_s: Seconds = 10.0
+    """Seconds from SIGTERM to the end: clients move over and groups settle meanwhile. A second signal ends it at
+    once."""
+
+
+class Log(Group):
+    """What the service says, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """`console` for people, `json` for machines (one object a line), `auto`: console on a terminal, else json."""
+
+
+class Settings(BaseSettings):
+    """All settings of the service."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    listen: Listen = Listen()
+    database: Database = Database()
+    intake: Intake = Intake()
+    batching: Batching = Field(default_factory=Batching)
+    models: Models = Models()
+    suggest: Suggest = Suggest()
+    http: Http = Http()
+    drain: Drain = Drain()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone: only `load()` looks at the world, so a test's settings do not depend on its environment."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        found = [*self._exposed(), *self._too_small(), *self._at_odds()]
+        if found:
+            # All of them at once: each start that fails on the next fault is one deployment lost.
+            text = "; ".join(f"{each.key}: {each.rule}" for each in found)
+            raise PydanticCustomError("contradictions", "{text}", {"text": text, "found": found})
+        return self
+
+    def _exposed(self) -> list[Contradiction]:
+        rule = (
+            "is reachable from beyond this machine, and headrace has neither TLS nor keys yet: use a loopback address"
+            " (127.0.0.1), or say --insecure (HEADRACE_INSECURE=true) if the network itself keeps strangers out"
+        )
+        hosts = {"listen.grpc_host": self.listen.grpc_host, "listen.http_host": self.listen.http_host}
+        return [
+            Contradiction(key, host, rule)
+            for key, host in hosts.items()
+            if not self.listen.insecure and not _is_loopback(host)
+        ]
+
+    def _too_small(self) -> list[Contradiction]:
+        intake, batching, found = self.intake, self.batching, []
+        if intake.memory_budget_bytes < DEAREST_FORM * intake.max_batch_bytes:
+            rule = f"must be at least {DEAREST_FORM} × intake.max_batch_bytes, what one batch of map rows can take"
+            found.append(Contradiction("intake.memory_budget_bytes", intake.memory_budget_bytes, rule))
+        if batching.group_max_bytes < intake.max_batch_bytes:
+            rule = "must be at least intake.max_batch_bytes, or the largest batch fits no group"
+            found.append(Contradiction("batching.group_max_bytes", batching.group_max_bytes, rule))
+        if batching.group_max_rows < intake.max_batch_rows:
+            rule = "must be at least intake.max_batch_rows, or the largest batch fits no group"
+            found.append(Contradiction("batching.group_max_rows", batching.group_max_rows, rule))
+        if self.suggest.batch_rows > intake.max_batch_rows:
+            rule = "must be at most intake.max_batch_rows"
+            found.append(Contradiction("suggest.batch_rows", self.suggest.batch_rows, rule))
+        return found
+
+    def _at_odds(self) -> list[Contradiction]:
+        listen, database, found = self.listen, self.database, []
+        if listen.http_port != 0 and listen.http_port == listen.grpc_port:
+            found.append(Contradiction("listen.http_port", listen.http_port, "must differ from listen.grpc_port"))
+        embedded = {"data_dir": database.data_dir, "port": database.port, "runtime_dir": database.runtime_dir}
+        if database.url is not None:
+            rule = "belongs to the embedded database, but database.url names another server: leave one of them out"
+            found += [Contradiction(f"database.{name}", it, rule) for name, it in embedded.items() if it is not None]
+        return found
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        # A name: whatever it resolves to now, it may be another address tomorrow.
+        return False
