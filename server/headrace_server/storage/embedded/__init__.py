@@ -1,6 +1,7 @@
 """The embedded database: a private PostgreSQL with TimescaleDB that the service finds or makes, owns, and stops."""
 
 from headrace_server.storage.embedded.database import EmbeddedDatabase
+from headrace_server.storage.embedded.diagnosis import Finding, diagnose
 from headrace_server.storage.embedded.errors import (
     DataDirectoryError,
     DataDirectoryInUseError,
@@ -11,6 +12,7 @@ from headrace_server.storage.embedded.errors import (
     StopFailedError,
     WrongMajorVersionError,
 )
+from headrace_server.storage.embedded.location import EmbeddedLocation, locate
 from headrace_server.storage.embedded.settings import EmbeddedSettings
 
 __all__ = [
@@ -18,10 +20,14 @@ __all__ = [
     "DataDirectoryInUseError",
     "EmbeddedDatabase",
     "EmbeddedDatabaseError",
+    "EmbeddedLocation",
     "EmbeddedSettings",
+    "Finding",
     "PortInUseError",
     "RuntimeUnavailableError",
     "StartFailedError",
     "StopFailedError",
     "WrongMajorVersionError",
+    "diagnose",
+    "locate",
 ]

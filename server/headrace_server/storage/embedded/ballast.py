@@ -43,7 +43,7 @@ class Ballast:
         descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, self._size_bytes)
-        except OSError:
+        except (OSError, AttributeError):  # macOS has no posix_fallocate, and so no ballast
             making.unlink()
             return False
         finally:

@@ -2,19 +2,23 @@
 
 In: the command. Out: what it printed. A failure, a missing program and a missed deadline are all `CommandError`.
 `subprocess` in a thread and not the event loop's own subprocesses, since uvloop's cannot change the account. A
-cancelled caller leaves no program behind: the program is killed, which also ends the thread that waits for it.
+cancelled caller leaves nothing behind: the program and its children are killed, which also ends the thread that waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headrace_server.storage.embedded.account import Account
 from headrace_server.storage.embedded.errors import CommandError
+
+# The rest of our environment may hold keys, and anything in PG* or LD_* would lead PostgreSQL astray.
+PASSED_ON = ("PATH", "HOME", "TMPDIR")
 
 
 def spawn(
@@ -32,12 +36,12 @@ def spawn(
         account: Whom to run it as; None means as ourselves.
         cwd: Its working folder; `/` by default, since another account may not be able to enter ours.
         stdout: Where both its streams go.
-        environment: Variables on top of our own, less those that would lead PostgreSQL or the loader astray.
+        environment: Variables beside PATH, HOME, TMPDIR and LC_ALL=C.
 
     Raises:
         CommandError: The program could not be started.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_", "LC_"))}
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         return subprocess.Popen(  # noqa: S603 — fixed programs, no shell
             [os.fspath(part) for part in command],
@@ -45,7 +49,7 @@ def spawn(
             stdout=stdout,
             stderr=subprocess.STDOUT,
             cwd=cwd or "/",
-            env={**inherited, "LC_ALL": "C", **(environment or {})},
+            env={**passed_on, "LC_ALL": "C", **(environment or {})},
             start_new_session=True,
             umask=0o022,
             user=None if account is None else account.uid,
@@ -71,13 +75,17 @@ async def run(
     """
     program = Path(command[0]).name
     process = spawn(command, account=account, cwd=cwd, stdout=subprocess.PIPE, environment=environment)
+    waiting = asyncio.create_task(asyncio.to_thread(process.communicate))
     try:
-        printed, _ = await asyncio.to_thread(process.communicate, timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
+        # Shielded, because the thread goes on until the program ends; who leaves early kills the program.
+        printed, _ = await asyncio.wait_for(asyncio.shield(waiting), timeout_s)
+    except TimeoutError as error:
         raise CommandError(program, f"did not end within {timeout_s:g} s") from error
     finally:
-        if process.returncode is None:
-            process.kill()
+        if not waiting.done():
+            # Its children too: they hold the other end of the pipe, and the thread reads until that is closed.
+            os.killpg(process.pid, signal.SIGKILL)
+            await waiting
     text = printed.decode(errors="replace")
     if process.returncode != 0:
         raise CommandError(program, f"failed with exit code {process.returncode}", text)

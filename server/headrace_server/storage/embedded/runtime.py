@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -81,9 +82,9 @@ async def _make(folder: Path, on_event: Callable[[str, Mapping[str, object]], No
             f"making a private one takes {NEEDED_BYTES >> 20} MB of disk, and {folder} has {free >> 20} MB left"
         )
     try:
-        sources = await archives()
-    except CommandError as error:
-        raise RuntimeUnavailableError(str(error)) from error
+        sources = await asyncio.to_thread(archives)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeUnavailableError(f"apt cannot read its own sources: {error}") from error
     if not sources:
         raise RuntimeUnavailableError(
             f"a private one is made from Debian's packages with apt, which this {sys.platform} machine does not offer"
