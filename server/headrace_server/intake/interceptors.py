@@ -4,12 +4,14 @@ Wraps each handler of the server, whatever its kind: unary, async generator, or 
 and `context.write()`. Handlers raise; nobody but this file aborts a call. Cancellation passes through untouched.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from inspect import isasyncgenfunction
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
@@ -18,7 +20,8 @@ from headrace_server.intake.status import tellable, to_status, trailing_metadata
 from headrace_server.ops.metrics import Metrics
 
 Context = ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+# Generic for the type checker only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 # go-grpc-prometheus's words for the four kinds of methods.
 TYPES = {
@@ -60,7 +63,7 @@ class _Call:
     metrics: Metrics
 
     @staticmethod
-    def of(method: str, handler: Handler, metrics: Metrics) -> "_Call":
+    def of(method: str, handler: Handler, metrics: Metrics) -> _Call:
         _, service, name = method.split("/", 2)
         return _Call(method, (TYPES[_kind(handler)], service, name), metrics)
 
@@ -163,10 +166,11 @@ class _CountedRequests:
     """The requests of a stream. Reads one only when asked, as the bound on memory needs it."""
 
     def __init__(self, requests: AsyncIterator[Any], call: _Call) -> None:
-        self._requests = aiter(requests)
+        # Not aiter(): gRPC makes its generator then, and complains of it where the handler reads by the context.
+        self._requests = requests
         self._call = call
 
-    def __aiter__(self) -> "_CountedRequests":
+    def __aiter__(self) -> _CountedRequests:
         return self
 
     async def __anext__(self) -> Any:
