@@ -10,7 +10,6 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -77,7 +76,7 @@ class Database(Group):
     connect_timeout_s: Seconds = 10.0
     """Longest wait for one connection, in seconds."""
     command_timeout_s: Seconds = 60.0
-    """Longest wait for one statement, in seconds; a group of the largest size takes under 2 on a laptop."""
+    """Longest wait for one statement, in seconds. Generous: a checkpoint on a slow disk holds commits up."""
     allow_fsync_off: bool = False
     """Serve a database that runs with fsync=off, though its acks then survive no power cut."""
 
@@ -93,8 +92,11 @@ class Database(Group):
         """The URL without its secrets, for logs and people; "embedded" when there is none."""
         if self.url is None:
             return "embedded"
-        parts = urlsplit(self.url.get_secret_value())
-        return f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}"
+        scheme, _, rest = self.url.get_secret_value().partition("://")
+        before_query, _, query = rest.partition("?")
+        # Passwords may hold any of ? / @ unescaped; where it is not plain what the place is, nothing of it is shown.
+        place = "***" if "@" in query else before_query.rpartition("@")[2]
+        return f"{scheme}://{place}"
 
 
 class Intake(Group):
