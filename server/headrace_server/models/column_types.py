@@ -17,7 +17,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 class TypeFacts:
     """What a value type is in the three worlds."""
 
-    wire: model_pb2.ValueType
+    wire: "model_pb2.ValueType.ValueType"
     arrow: pa.DataType
     sql: str
 
@@ -36,7 +36,7 @@ class ValueType(Enum):
     JSON = TypeFacts(model_pb2.VALUE_TYPE_JSON, pa.string(), "jsonb")
 
     @property
-    def wire(self) -> model_pb2.ValueType:
+    def wire(self) -> "model_pb2.ValueType.ValueType":
         """The proto enum's value."""
         return self.value.wire
 

@@ -1,0 +1,127 @@
+"""The SQL that makes a model's tables and lets them grow.
+
+In: the ModelSchema that is to stand (and the one that stands). Out: statements, in order, for one transaction
+(models/ddl_transaction.py). Every identifier is quoted by models/names.py; nothing else that a caller wrote reaches
+SQL, save comments, as literals.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from headrace_server.models import joined_view
+from headrace_server.models.names import quote_identifier, quote_literal
+from headrace_server.models.schema import Identity, ModelSchema
+from headrace_server.models.system_columns import EVENT_TIME
+from headrace_server.models.table_spec import TableColumn, TableSpec, events_table, inbox_table, labels_table
+
+
+def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
+    """Return the statements for a new model.
+
+    Args:
+        schema: The model.
+        extension_schema: Quoted name of the schema that holds TimescaleDB's functions.
+    """
+    events = events_table(schema)
+    result = [f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema.project)}"]
+    result += _create_hypertable(events, schema, extension_schema, f"Events of the model {_shown(schema)}")
+    # Rows come mostly in the order of time, so the block ranges are narrow; the summary of a full range is made at
+    # once.
+    result.append(f"CREATE INDEX ON {events.qualified} USING brin (event_time) WITH (autosummarize = on)")
+    if schema.identity is Identity.UNIQUE:
+        result.append(f"CREATE UNIQUE INDEX ON {events.qualified} (event_id, event_time)")
+    if schema.labels:
+        result += _create_labels(schema, extension_schema)
+    return result
+
+
+def grow_tables(before: ModelSchema, after: ModelSchema, extension_schema: str) -> list[str]:
+    """Return the statements that add to a model's tables what `after` has more than `before`; none when nothing."""
+    result = _add_columns(events_table(before), events_table(after))
+    if after.labels and not before.labels:
+        result += _create_labels(after, extension_schema)
+    elif after.labels and after.columns != before.columns:
+        result += _add_columns(labels_table(before), labels_table(after))
+        result += _add_columns(inbox_table(before), inbox_table(after))
+        result += joined_view.statements(after)
+    if after.chunk_interval != before.chunk_interval:
+        result += _set_chunk_interval(after, extension_schema)
+    return result
+
+
+def _set_chunk_interval(schema: ModelSchema, extension_schema: str) -> list[str]:
+    tables = [events_table(schema)] + ([labels_table(schema)] if schema.labels else [])
+    interval = _interval(schema.chunk_interval)
+    return [
+        f"SELECT {extension_schema}.set_chunk_time_interval({quote_literal(table.qualified)}::regclass, {interval})"
+        for table in tables
+    ]
+
+
+def _create_labels(schema: ModelSchema, extension_schema: str) -> list[str]:
+    labels, inbox = labels_table(schema), inbox_table(schema)
+    result = []
+    if schema.identity is Identity.APPEND:
+        # The unique index of the other kind of model serves this search, too.
+        result.append(f"CREATE INDEX ON {events_table(schema).qualified} (event_id)")
+    result += _create_hypertable(
+        labels, schema, extension_schema, f"Labels of the model {_shown(schema)}, all revisions"
+    )
+    result.append(f"CREATE INDEX ON {labels.qualified} (event_id, event_time)")
+    # Rows pass through the inbox, so it is vacuumed after few dead ones.
+    result += _create_table(
+        inbox,
+        f"Labels of the model {_shown(schema)} whose event is not known yet",
+        " WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000)",
+    )
+    result.append(f"CREATE INDEX ON {inbox.qualified} (event_id)")
+    return result + joined_view.statements(schema)
+
+
+def _create_hypertable(spec: TableSpec, schema: ModelSchema, extension_schema: str, comment: str) -> list[str]:
+    # Chunks are aligned to the epoch, so tables of one interval have the same bounds: labels lie beside their events.
+    dimension = f"{extension_schema}.by_range('{EVENT_TIME.name}', {_interval(schema.chunk_interval)})"
+    return [
+        *_create_table(spec, comment),
+        f"SELECT {extension_schema}.create_hypertable({quote_literal(spec.qualified)}::regclass, {dimension},"
+        " create_default_indexes => false)",
+    ]
+
+
+def _create_table(spec: TableSpec, comment: str, options: str = "") -> list[str]:
+    columns = ", ".join(_column(column) for column in spec.columns)
+    return [
+        f"CREATE TABLE {spec.qualified} ({columns}){options}",
+        f"COMMENT ON TABLE {spec.qualified} IS {quote_literal(comment)}",
+        *_comments(spec, spec.columns),
+    ]
+
+
+def _add_columns(before: TableSpec, after: TableSpec) -> list[str]:
+    standing = {column.name for column in before.columns}
+    fresh = [column for column in after.columns if column.name not in standing]
+    if not fresh:
+        return []
+    additions = ", ".join(f"ADD COLUMN {_column(column)}" for column in fresh)
+    return [f"ALTER TABLE {after.qualified} {additions}", *_comments(after, fresh)]
+
+
+def _column(column: TableColumn) -> str:
+    required = " NOT NULL" if column.required else ""
+    return f"{quote_identifier(column.name)} {column.sql}{required} {column.default}".rstrip()
+
+
+def _comments(spec: TableSpec, columns: Iterable[TableColumn]) -> list[str]:
+    return [
+        f"COMMENT ON COLUMN {spec.qualified}.{quote_identifier(column.name)} IS {quote_literal(column.comment)}"
+        for column in columns
+        if column.comment
+    ]
+
+
+def _shown(schema: ModelSchema) -> str:
+    return f'"{schema.name}"'
+
+
+def _interval(interval: timedelta) -> str:
+    return f"interval '{int(interval.total_seconds() * 1_000_000)} microseconds'"

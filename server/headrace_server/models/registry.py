@@ -1,0 +1,332 @@
+"""The registry: which models there are, what their rows look like, and who is told when that changes.
+
+In: names as users write them, definitions to register. Out: ModelSchema, from a cache that holds whatever was asked
+for once. All replicas share the truth in the headrace schema: a change is one transaction with the model's DDL and a
+NOTIFY, and every registry, this one too, re-reads a model that was named in a NOTIFY (models/listener.py). Reads of
+the cache never wait; a schema in it may be older than the database, but never by a column that an ack depends on: a
+miss is read again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncpg
+
+from headrace_server.errors import (
+    ModelInvalidError,
+    ModelNotFoundError,
+    NameInvalidError,
+    OverloadedError,
+    ProjectDeniedError,
+    RevisionConflictError,
+)
+from headrace_server.models import catalog, ddl, evolution, names
+from headrace_server.models.catalog import Key
+from headrace_server.models.ddl_transaction import announce, change_model, extension_schema
+from headrace_server.models.definition import ColumnLike, ModelDefinition
+from headrace_server.models.schema import Identity, ModelSchema, UnknownColumns
+from headrace_server.storage.outage import told_as_unavailable
+from headrace_server.storage.pool import Connect
+
+ACQUIRE_TIMEOUT_S = 10.0
+
+# Each change holds a connection of its own; one whose table is busy lets the next pass.
+CONCURRENT_CHANGES = 2
+QUEUE_TIMEOUT_S = 30.0
+
+Subscriber = Callable[[ModelSchema], None]
+
+
+class Registry:
+    """Models of all projects.
+
+    Args:
+        pool: For reading.
+        connect: Opens a connection for a change.
+        infer_models: First batches may make models in every project; else where the project allows it.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, connect: Connect, *, infer_models: bool = False) -> None:
+        self._pool = pool
+        self._connect = connect
+        self._infer_models = infer_models
+        self._cache: dict[Key, ModelSchema] = {}
+        self._subscribers: list[Subscriber] = []
+        self._changes = asyncio.Semaphore(CONCURRENT_CHANGES)
+
+    def peek(self, project: str, name: str) -> ModelSchema | None:
+        """Return the model if the cache has it; never waits."""
+        key = _key(project, name)
+        return self._cache.get(key) if key else None
+
+    async def get(self, project: str, name: str) -> ModelSchema | None:
+        """Return the model in any form of its name, or None when there is none.
+
+        Raises:
+            DatabaseUnavailableError: It is not in the cache, and the database does not answer.
+        """
+        key = _key(project, name)
+        if key is None:
+            return None
+        return self._cache.get(key) or await self._read(key)
+
+    async def list(self, project: str, after: str = "", limit: int = 100) -> Sequence[ModelSchema]:
+        """Return a page of the project's models, ordered by sql_name.
+
+        Args:
+            project: The project.
+            after: sql_name of the last model of the page before.
+            limit: Most models to return.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                return await catalog.load_page(connection, names.fold_project(project), after, limit)
+
+    async def register(self, project: str, definition: ModelDefinition, version: str = "") -> tuple[ModelSchema, bool]:
+        """Make the model with its tables, or add columns and a version to the one that is there.
+
+        Returns:
+            The model as it is now, and whether this call made it. The same call again changes nothing.
+
+        Raises:
+            NameInvalidError: A name cannot be taken.
+            ModelInvalidError: The definition is not possible.
+            TypeConflictError: The model is registered otherwise.
+            ProjectDeniedError: There is no such project.
+            DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
+        """
+        key = (names.fold_project(project), names.fold_model(definition.name))
+        wanted = evolution.create(key[0], definition, version)
+        known = await self.get(*key)
+        if known is not None and evolution.extend(known, definition, version) is known:
+            return known, False
+
+        created = False
+
+        async def work(connection: asyncpg.Connection) -> ModelSchema:
+            nonlocal created
+            standing = await _load(connection, key)
+            created = standing is None
+            if standing is None:
+                return await _make(connection, wanted)
+            return await _grow(connection, standing, evolution.extend(standing, definition, version))
+
+        return await self._change(key, work), created
+
+    async def update(
+        self,
+        project: str,
+        name: str,
+        add_columns: Sequence[ColumnLike] = (),
+        unknown_columns: UnknownColumns | None = None,
+        revision: int = 0,
+    ) -> ModelSchema:
+        """Add columns to a model or change its policy.
+
+        Args:
+            project: The project.
+            name: Name of the model in any form.
+            add_columns: Those that are there with the same type and kind change nothing.
+            unknown_columns: The new policy; None leaves it.
+            revision: The revision the caller has seen; 0 for any.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            RevisionConflictError: The model has changed since.
+            ModelInvalidError: A column is not possible.
+            TypeConflictError: A column is registered otherwise.
+            DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
+        """
+        key = _key(project, name)
+        if key is None:
+            raise _not_found(project, name)
+
+        async def work(connection: asyncpg.Connection) -> ModelSchema:
+            standing = await _load(connection, key)
+            if standing is None:
+                raise _not_found(project, name)
+            if revision not in (0, standing.revision):
+                raise RevisionConflictError(
+                    f"the model {standing.name!r} is at revision {standing.revision}, not {revision}: look again",
+                    metadata={"revision": str(standing.revision)},
+                )
+            grown = evolution.add_columns(standing, add_columns, field="add_columns")
+            if unknown_columns is not None and unknown_columns is not standing.unknown_columns:
+                grown = replace(grown, unknown_columns=unknown_columns)
+            return await _grow(connection, standing, grown)
+
+        return await self._change(key, work)
+
+    async def infer(
+        self, project: str, name: str, columns: Sequence[ColumnLike], identity: Identity = Identity.UNIQUE
+    ) -> ModelSchema | None:
+        """Make a model from its first batch, where that is allowed; of two first batches both get the winner's schema.
+
+        Such a model adds columns it does not know, since columns that were all null at first still wait for a type.
+
+        Returns:
+            The model that stands now; None when there is none and none may be made.
+
+        Raises:
+            NameInvalidError: The model's name cannot be taken.
+            ModelInvalidError: The columns are not possible.
+            DatabaseUnavailableError: The database does not answer.
+        """
+        standing = await self.get(project, name)
+        if standing is not None or not await self._may_infer(project):
+            return standing
+        definition = ModelDefinition(name, tuple(columns), identity, unknown_columns=UnknownColumns.ADD)
+        wanted = evolution.create(names.fold_project(project), definition)
+        key = (wanted.project, wanted.sql_name)
+
+        async def work(connection: asyncpg.Connection) -> ModelSchema:
+            return await _load(connection, key) or await _make(connection, wanted)
+
+        return await self._change(key, work)
+
+    async def set_chunk_interval(self, project: str, name: str, interval: timedelta) -> ModelSchema:
+        """Give the model's next chunks another time span; chunks that are there stay.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            ModelInvalidError: The interval is not between 1 hour and 365 days.
+            DatabaseUnavailableError: The database does not answer.
+        """
+        key = _key(project, name)
+        if not evolution.SHORTEST_CHUNK <= interval <= evolution.LONGEST_CHUNK:
+            fault = {"chunk_interval": "must be between 1 hour and 365 days"}
+            raise ModelInvalidError(f"chunk_interval {fault['chunk_interval']}", fields=fault)
+        if key is None:
+            raise _not_found(project, name)
+
+        async def work(connection: asyncpg.Connection) -> ModelSchema:
+            standing = await _load(connection, key)
+            if standing is None:
+                raise _not_found(project, name)
+            return await _grow(connection, standing, replace(standing, chunk_interval=interval))
+
+        return await self._change(key, work)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Have `subscriber` called with each new schema of a model, whoever changed it.
+
+        Args:
+            subscriber: Called on the event loop; must neither block nor raise.
+
+        Returns:
+            Ends the subscription; may be called again.
+        """
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return unsubscribe
+
+    async def refresh(self, keys: Sequence[Key] | None = None) -> None:
+        """Read models again that are in the cache: those named, or all.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        wanted = [key for key in (self._cache if keys is None else keys) if key in self._cache]
+        if not wanted:
+            return
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                found = await catalog.load(connection, wanted)
+        for key in wanted:
+            if key in found:
+                self._adopt(found[key])
+            else:
+                self._cache.pop(key, None)
+
+    async def _read(self, key: Key) -> ModelSchema | None:
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                schema = await _load(connection, key)
+        return self._adopt(schema) if schema else None
+
+    async def _may_infer(self, project: str) -> bool:
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                allowed = await catalog.project_infers(connection, names.fold_project(project))
+        return allowed is not None and (allowed or self._infer_models)
+
+    async def _change(self, key: Key, work: Callable[[asyncpg.Connection], Awaitable[ModelSchema]]) -> ModelSchema:
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT_S):
+                await self._changes.acquire()
+        except TimeoutError:
+            raise OverloadedError("other changes of models are still under way: try again") from None
+        try:
+            return self._adopt(await change_model(self._connect, *key, work))
+        finally:
+            self._changes.release()
+
+    def _adopt(self, schema: ModelSchema) -> ModelSchema:
+        """Take a schema that was read; reads overtake each other, so an older one changes nothing."""
+        key = (schema.project, schema.sql_name)
+        held = self._cache.get(key)
+        if held and (held.created_at, held.revision) >= (schema.created_at, schema.revision):
+            return held
+        self._cache[key] = schema
+        if held:
+            for subscriber in tuple(self._subscribers):
+                subscriber(schema)
+        return schema
+
+
+async def _load(connection: asyncpg.Connection, key: Key) -> ModelSchema | None:
+    return (await catalog.load(connection, [key])).get(key)
+
+
+async def _make(connection: asyncpg.Connection, wanted: ModelSchema) -> ModelSchema:
+    if await catalog.project_infers(connection, wanted.project) is None:
+        raise ProjectDeniedError(f"no access to the project {wanted.project!r}", metadata={"project": wanted.project})
+    await catalog.insert(connection, wanted)
+    try:
+        await connection.execute("; ".join(ddl.create_tables(wanted, await extension_schema(connection))))
+    except asyncpg.DuplicateTableError as error:
+        raise NameInvalidError(
+            f"the name {wanted.name!r} is taken: the schema {wanted.project} has a table or view that is not headrace's"
+            f" ({error})"
+        ) from error
+    return await _announced(connection, wanted)
+
+
+async def _grow(connection: asyncpg.Connection, standing: ModelSchema, grown: ModelSchema) -> ModelSchema:
+    if grown == standing:
+        return standing
+    await catalog.advance(connection, standing, grown)
+    statements = ddl.grow_tables(standing, grown, await extension_schema(connection))
+    if statements:
+        await connection.execute("; ".join(statements))
+    return await _announced(connection, standing)
+
+
+async def _announced(connection: asyncpg.Connection, schema: ModelSchema) -> ModelSchema:
+    """Return the model as it now stands, and have everyone told at the COMMIT."""
+    key = (schema.project, schema.sql_name)
+    await announce(connection, *key)
+    return (await catalog.load(connection, [key]))[key]
+
+
+def _key(project: str, name: str) -> Key | None:
+    try:
+        return names.fold_project(project), names.fold(name)
+    except NameInvalidError:
+        return None
+
+
+def _not_found(project: str, name: str) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        f"there is no model {name!r} in the project {project!r}: register it",
+        metadata={"project": project, "model": name},
+    )

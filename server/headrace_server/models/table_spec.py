@@ -1,0 +1,132 @@
+"""The tables of a model: which columns each has, in order, with their SQL and Arrow types.
+
+In: a ModelSchema. Out: a TableSpec, from which models/ddl.py makes the table and the record kinds know what to COPY.
+This is the only place that says what a model's tables look like.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headrace_server.models.column_types import ValueType
+from headrace_server.models.names import qualified
+from headrace_server.models.schema import EventIdType, ModelColumn, ModelSchema
+from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, EVENT_TIME, LABEL_COLUMNS, SystemColumn
+
+LABELS_SUFFIX = "_labels"
+INBOX_SUFFIX = "_labels_inbox"
+JOINED_SUFFIX = "_joined"
+JOINED_BETWEEN_SUFFIX = "_joined_between"
+
+# Byte order, whatever the database's locale: quicker, the same order that writers sort rows in, and the index outlives
+# upgrades of the operating system's locales.
+TEXT_ID_SQL = 'text COLLATE "C"'
+UUID_ARROW = pa.binary(16)
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One column of a table.
+
+    Attributes:
+        name: Its name, unquoted.
+        sql: Its SQL type.
+        arrow: Type its cells have when they are copied.
+        required: NOT NULL.
+        is_json: Text in Arrow, jsonb in SQL.
+        default: SQL that fills it; a COPY leaves it out.
+        comment: What it is, for people.
+    """
+
+    name: str
+    sql: str
+    arrow: pa.DataType
+    required: bool = False
+    is_json: bool = False
+    default: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table.
+
+    Attributes:
+        schema: Its database schema: the project.
+        name: Its name, unquoted.
+        columns: All columns, in the order of the table when it was made.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[TableColumn, ...]
+
+    @property
+    def qualified(self) -> str:
+        """Its name as SQL takes it."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def copied(self) -> tuple[TableColumn, ...]:
+        """The columns that a COPY may fill."""
+        return tuple(column for column in self.columns if not column.default)
+
+
+def events_table(schema: ModelSchema) -> TableSpec:
+    """Return the hypertable of the model's events."""
+    columns = [_system_column(column, schema, required={EVENT_ID.name, EVENT_TIME.name}) for column in EVENT_COLUMNS]
+    columns += [_model_column(column) for column in schema.event_columns]
+    return TableSpec(schema.project, schema.sql_name, tuple(columns))
+
+
+def labels_table(schema: ModelSchema) -> TableSpec:
+    """Return the hypertable of the labels whose event is known: beside it, partitioned by the event's time."""
+    required = {EVENT_ID.name, EVENT_TIME.name, "recorded_time"}
+    columns = [_system_column(column, schema, required=required) for column in LABEL_COLUMNS]
+    columns += [_model_column(column) for column in schema.labels]
+    return TableSpec(schema.project, schema.sql_name + LABELS_SUFFIX, tuple(columns))
+
+
+def inbox_table(schema: ModelSchema) -> TableSpec:
+    """Return the plain table where labels land first; recorded_time is the database's clock at that moment."""
+    columns = [
+        TableColumn(
+            "inbox_id", "bigint", pa.int64(), required=True, default="GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+        ),
+        TableColumn("producer_id", "uuid", UUID_ARROW, comment="Who sent it; null for a unary Publish"),
+        TableColumn("seq", "bigint", pa.int64(), required=True, comment="Batch of the producer; 0 for a unary Publish"),
+        TableColumn("row_index", "integer", pa.int32(), required=True, comment="Row in its batch, from 0"),
+    ]
+    for column in LABEL_COLUMNS:
+        required = {EVENT_ID.name, "recorded_time"}
+        default = "DEFAULT clock_timestamp()" if column.name == "recorded_time" else ""
+        columns.append(_system_column(column, schema, required=required, default=default))
+    columns += [_model_column(column) for column in schema.labels]
+    return TableSpec(schema.project, schema.sql_name + INBOX_SUFFIX, tuple(columns))
+
+
+def _system_column(column: SystemColumn, schema: ModelSchema, *, required: set[str], default: str = "") -> TableColumn:
+    if column is EVENT_ID:
+        is_uuid = schema.event_id_type is EventIdType.UUID
+        sql, arrow = ("uuid", UUID_ARROW) if is_uuid else (TEXT_ID_SQL, column.type.arrow)
+        return TableColumn(column.name, sql, arrow, required=True)
+    return TableColumn(
+        column.name,
+        column.type.sql,
+        column.type.arrow,
+        required=column.name in required,
+        is_json=column.type is ValueType.JSON,
+        default=default,
+    )
+
+
+def _model_column(column: ModelColumn) -> TableColumn:
+    written = "" if column.name == column.sql_name else f' "{column.name}"'
+    about = f": {column.description}" if column.description else ""
+    return TableColumn(
+        column.sql_name,
+        column.type.sql,
+        column.type.arrow,
+        is_json=column.type is ValueType.JSON,
+        comment=f"{column.kind.name.capitalize()}{written}{about}",
+    )

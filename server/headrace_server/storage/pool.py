@@ -1,0 +1,102 @@
+"""Opens every connection of the service: single ones for copiers, DDL and LISTEN, a small pool for the rest.
+
+In: a database URL and the name of this process. Out: asyncpg connections whose sessions all promise the same: commits
+are durable (`synchronous_commit=on`), times are UTC, `pg_stat_activity` shows `headrace/<instance>`, nothing waits for
+ever. They are given as start-up parameters: those outrank what the role or the database has set, and survive RESET ALL.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from headrace_server.storage import keepalive
+
+APPLICATION = "headrace"
+CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 60.0
+
+# How the rooms above ask for a connection of their own: the composition root binds URL and instance to `connect`.
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+async def connect(
+    url: str,
+    *,
+    instance: str,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    command_timeout_s: float = COMMAND_TIMEOUT_S,
+) -> asyncpg.Connection:
+    """Open one connection to the server that takes writes.
+
+    Args:
+        url: `postgresql://…`; several hosts may be named, the primary among them is taken.
+        instance: Name of this process among the replicas.
+        connect_timeout_s: Longest wait for the session to stand.
+        command_timeout_s: Longest run of one statement, COPY included; a call may override it.
+
+    Raises:
+        OSError: The server cannot be reached.
+        TimeoutError: It did not answer in time.
+        asyncpg.PostgresError: It refused.
+    """
+    connection = await asyncpg.connect(url, **_session(instance, connect_timeout_s, command_timeout_s))
+    keepalive.arm(connection)
+    return connection
+
+
+async def create_pool(
+    url: str,
+    *,
+    instance: str,
+    size: int = 4,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    command_timeout_s: float = COMMAND_TIMEOUT_S,
+) -> asyncpg.Pool:
+    """Open a pool of the same connections, for short statements; acquire with a timeout.
+
+    Args:
+        url: As for `connect`.
+        instance: As for `connect`.
+        size: Most connections at once; they are opened when wanted, and closed after 5 idle minutes.
+        connect_timeout_s: As for `connect`.
+        command_timeout_s: As for `connect`.
+
+    Raises:
+        OSError: The server cannot be reached.
+        TimeoutError: It did not answer in time.
+        asyncpg.PostgresError: It refused.
+    """
+
+    async def prepare(connection: asyncpg.Connection) -> None:
+        keepalive.arm(connection)
+
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        max_inactive_connection_lifetime=300.0,
+        init=prepare,
+        **_session(instance, connect_timeout_s, command_timeout_s),
+    )
+
+
+def _session(instance: str, connect_timeout_s: float, command_timeout_s: float) -> dict[str, Any]:
+    # The server's own deadlines come after ours: they end what we can no longer cancel because the network is gone.
+    server_deadline_ms = int(command_timeout_s * 1000) + 5_000
+    return {
+        "timeout": connect_timeout_s,
+        "command_timeout": command_timeout_s,
+        "target_session_attrs": "read-write",
+        "server_settings": {
+            "application_name": f"{APPLICATION}/{instance}",
+            "timezone": "UTC",
+            "synchronous_commit": "on",
+            "statement_timeout": str(server_deadline_ms),
+            "idle_in_transaction_session_timeout": str(server_deadline_ms),
+            "tcp_keepalives_idle": str(keepalive.IDLE_S),
+            "tcp_keepalives_interval": str(keepalive.INTERVAL_S),
+            "tcp_keepalives_count": str(keepalive.PROBES),
+            "tcp_user_timeout": str(keepalive.USER_TIMEOUT_MS),
+        },
+    }
