@@ -65,15 +65,13 @@ async def complete(directory: DataDirectory, access: Access) -> None:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             await connection.close()
-        connection = await _connect(directory, access, DATABASE)
-        try:
-            await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        finally:
-            await connection.close()
-        # An update has to be the first statement of its session.
+        # The update has to be the first statement of its session: any other loads the library of the version before,
+        # which is gone when PostgreSQL's packages were renewed.
         connection = await _connect(directory, access, DATABASE)
         try:
             await connection.execute("ALTER EXTENSION timescaledb UPDATE")
+        except asyncpg.UndefinedObjectError:
+            await connection.execute("CREATE EXTENSION timescaledb")
         finally:
             await connection.close()
 
