@@ -53,6 +53,13 @@ class Rejections:
         """Refuse every row."""
         self.add(reason, column, np.ones(self.row_count, dtype=np.bool_), message)
 
+    def copy(self) -> "Rejections":
+        """The same refusals, to be added to without changing these."""
+        twin = Rejections(self.row_count)
+        for group in self._groups.values():
+            twin.add(group.reason, group.column, group.rows, group.message)
+        return twin
+
     def mask(self) -> npt.NDArray[np.bool_]:
         """The refused rows."""
         refused = np.zeros(self.row_count, dtype=np.bool_)

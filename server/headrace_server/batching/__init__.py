@@ -1,0 +1,1 @@
+"""What waits for a commit: batches by producer, groups of batches, and the verdicts they are answered with."""

@@ -1,0 +1,114 @@
+"""One batch between validation and its answer.
+
+Made by intake once the rows are validated; waits in the batcher; the copier commits it and settles its future. Whoever
+holds it last settles it: with a BatchResult once committed, or with a HeadraceError that ends its session. Nobody else
+may touch `settled`.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.v1 import batch_pb2, result_pb2
+from headrace_server.batching.verdicts import Verdict, Verdicts
+from headrace_server.validation.rejections import Rejections
+
+
+@dataclass(frozen=True, order=True)
+class Producer:
+    """Whose ledger row a batch advances."""
+
+    project: str
+    id: UUID
+
+
+@dataclass(frozen=True, order=True)
+class Request:
+    """The unary call a batch came by: written down once, so that the same call again is answered from the books."""
+
+    project: str
+    id: UUID
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A rejected row as it is kept.
+
+    Attributes:
+        row: Index in its batch; -1 when the batch could not be decoded and the letter is all of it.
+        payload: A one-row Batch, serialized; only its head where the whole is larger than the limit.
+        payload_bytes: Size of the whole.
+        payload_sha256: Hash of the whole.
+    """
+
+    row: int
+    reason: str
+    column: str
+    message: str
+    sqlstate: str
+    payload: bytes
+    payload_bytes: int
+    payload_sha256: bytes
+
+
+@dataclass(eq=False)
+class PendingBatch:
+    """A validated batch that waits for its commit.
+
+    Attributes:
+        origin: Producer (stream) or Request (unary).
+        epoch: Epoch of the session; 0 for a request.
+        seq: Seq of the batch; 0 for a request.
+        payload_hash: SHA-256 of the request's bytes; empty for a stream.
+        target: Which landing takes the rows (copying/landing.py); None when there are no good rows.
+        table: The good rows.
+        places: Index in the batch of each good row.
+        row_count: Rows the batch held.
+        size_bytes: What it weighs in memory, for the group's bound.
+        received_at: When its message had arrived.
+        attempted: A transaction has tried to commit it: found committed, it is no replay to its client.
+        given_back: How often it was found to be ahead of its turn.
+    """
+
+    origin: Producer | Request
+    epoch: int
+    seq: int
+    kind: batch_pb2.RecordKind.ValueType
+    model: str
+    model_version: str
+    target: object | None
+    table: pa.Table
+    places: npt.NDArray[np.int64]
+    row_count: int
+    rejections: Rejections
+    letters: list[DeadLetter]
+    size_bytes: int
+    received_at: datetime
+    payload_hash: bytes = b""
+    attempted: bool = False
+    given_back: int = 0
+    settled: "asyncio.Future[result_pb2.BatchResult]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def verdicts(self) -> Verdicts:
+        """Verdicts as validation leaves them: refused rows REJECTED, all others STORED until the landing says more."""
+        verdicts: Verdicts = np.full(self.row_count, Verdict.STORED, dtype=np.uint8)
+        verdicts[self.rejections.mask()] = Verdict.REJECTED
+        return verdicts
+
+    def settle(self, result: result_pb2.BatchResult) -> None:
+        """Answer the waiter, unless it has gone."""
+        if not self.settled.done():
+            self.settled.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """End the waiter's session, unless it has gone."""
+        if not self.settled.done():
+            self.settled.set_exception(error)
+            self.settled.exception()  # a waiter that has gone is no defect

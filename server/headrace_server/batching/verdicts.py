@@ -1,0 +1,91 @@
+"""What became of each row of a batch, from validation to the commit, and the result its sender is told.
+
+One array of verdicts a batch, in the order of its rows. Validation marks rejections, the landing marks what the
+database found; nothing is counted twice since each row has exactly one verdict.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.v1 import error_reason_pb2, result_pb2
+from headrace_server.validation.rejections import Rejections
+
+
+class Verdict(IntEnum):
+    """Outcome of one row. JOINED, PARKED and PENDING are stored rows of late kinds."""
+
+    STORED = 0
+    DUPLICATE = 1
+    CONFLICT = 2
+    REJECTED = 3
+    JOINED = 4
+    PARKED = 5
+    PENDING = 6
+
+
+Verdicts = npt.NDArray[np.uint8]
+_STORED = (Verdict.STORED, Verdict.JOINED, Verdict.PARKED, Verdict.PENDING)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A row the database would not take, found while landing.
+
+    Attributes:
+        row: Its index in the batch.
+        sqlstate: PostgreSQL's code; empty when the service refused by its own rules.
+    """
+
+    row: int
+    reason: str
+    message: str
+    column: str = ""
+    sqlstate: str = ""
+
+
+def result_of(seq: int, verdicts: Verdicts, rejections: Rejections) -> result_pb2.BatchResult:
+    """The result a batch is answered with."""
+    counts = np.bincount(verdicts, minlength=len(Verdict))
+    result = result_pb2.BatchResult(
+        seq=seq,
+        rows=len(verdicts),
+        stored=int(sum(counts[verdict] for verdict in _STORED)),
+        duplicate=int(counts[Verdict.DUPLICATE]),
+        conflict=int(counts[Verdict.CONFLICT]),
+        rejected=int(counts[Verdict.REJECTED]),
+        joined=int(counts[Verdict.JOINED]),
+        parked=int(counts[Verdict.PARKED]),
+        pending=int(counts[Verdict.PENDING]),
+    )
+    for group in rejections.groups:
+        errors = result.errors.add(
+            reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{group.reason}"),
+            column=group.column,
+            message=group.message,
+        )
+        fill_ranges(errors.rows, group.rows)
+    for verdict, ranges in (
+        (Verdict.DUPLICATE, result.duplicate_rows),
+        (Verdict.CONFLICT, result.conflict_rows),
+        (Verdict.PARKED, result.parked_rows),
+        (Verdict.PENDING, result.pending_rows),
+    ):
+        if counts[verdict]:
+            fill_ranges(ranges, verdicts == verdict)
+    return result
+
+
+def fill_ranges(ranges: result_pb2.RowRanges, rows: npt.NDArray[np.bool_]) -> None:
+    """Write the set rows as runs."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], rows, [False])).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    ranges.starts.extend(starts.tolist())
+    ranges.lengths.extend((ends - starts).tolist())
+
+
+def is_plain(result: result_pb2.BatchResult) -> bool:
+    """Whether every row was stored and nothing else is to be said: such a result need not be kept or sent."""
+    return result.stored == result.rows and not (result.parked or result.pending or result.joined)

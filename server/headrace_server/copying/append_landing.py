@@ -1,0 +1,35 @@
+"""Rows without identity: one COPY, sorted by time, and the ledger alone keeps repeats out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace_server.batching.verdicts import Verdict
+from headrace_server.copying.landing import Connection, GroupRows, Landed
+from headrace_server.copying.target import Target, copy
+
+
+@dataclass(frozen=True)
+class AppendRows:
+    """Rows encoded for their COPY."""
+
+    target: Target
+    columns: list[str]
+    data: memoryview
+    count: int
+
+    async def land(self, connection: Connection) -> Landed:
+        """COPY the rows."""
+        await copy(connection, self.target.schema, self.target.name, self.columns, self.data)
+        return Landed.uniform(self.count, Verdict.STORED)
+
+
+def prepare_append(target: Target, rows: GroupRows) -> AppendRows:
+    """Sort rows by time, so that each chunk's rows come together, and encode them."""
+    table = rows.table
+    times = table.column("event_time").cast(pa.int64()).to_numpy()
+    if (np.diff(times) < 0).any():
+        table = table.take(pc.sort_indices(table, sort_keys=[("event_time", "ascending")]))
+    return AppendRows(target, table.column_names, target.encode(table), len(rows))

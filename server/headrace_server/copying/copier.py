@@ -1,0 +1,231 @@
+"""The copier: takes groups from its batcher and commits them, one after the other, over two connections.
+
+The conversation, for groups k and k+1:
+1. The preparer takes a group from the batcher, sorts and encodes it in a thread, and hands it over (a queue of one:
+   it prepares k+1 while k is committed, never more).
+2. Two committers, a connection each, take prepared groups in turn. Whoever has the turn begins its transaction and
+   claims the group's producers; then it passes the turn on. Group k+1 of the same producers so waits at k's row locks
+   inside PostgreSQL and starts its COPY the moment k is committed; groups of other producers overlap.
+3. A group that fails is held: its producers' later batches wait in the batcher, and what k+1 has of them its claim
+   finds ahead of their turn and gives back. All other producers go on.
+4. Every batch is settled once, whatever happens: by its result, by an error, or by the repair lane.
+
+A connection that breaks at COMMIT leaves the outcome unknown. Nothing is decided then: the same group is tried again,
+and its claim says which of its batches are committed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from time import perf_counter
+
+import structlog
+
+from headrace_server.batching.batch import PendingBatch
+from headrace_server.batching.batcher import Batcher, Origin
+from headrace_server.copying.frozen import free_frozen_locks
+from headrace_server.copying.group import Group, prepare_group
+from headrace_server.copying.line import DATABASE_ERRORS, Connect, Line
+from headrace_server.copying.observer import CommitObserver
+from headrace_server.copying.repair import TRIES, RepairLane, pause
+from headrace_server.copying.settling import settle
+from headrace_server.copying.sqlstate import Action, action_for
+from headrace_server.copying.transaction import commit_group
+from headrace_server.errors import DatabaseUnavailableError
+
+log = structlog.get_logger(__name__)
+
+COMMITTERS = 2
+MOST_GIVEN_BACK = 20  # then the batch before it is not in this process, and the client has to say what it has
+
+
+class Copier:
+    """Commits what waits in one batcher."""
+
+    def __init__(self, batcher: Batcher, connect: Connect, observer: CommitObserver) -> None:
+        self._batcher = batcher
+        self._observer = observer
+        self._lane = RepairLane(connect, observer)
+        self._lines = [Line(connect) for _ in range(COMMITTERS)]
+        self._prepared: asyncio.Queue[Group] = asyncio.Queue(maxsize=1)
+        self._turn = asyncio.Lock()
+        self._taken: set[PendingBatch] = set()
+
+    async def run(self) -> None:
+        """Commit until cancelled. Leaves no batch unsettled and no connection open."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._lane.run())
+                tasks.create_task(self._prepare())
+                for line in self._lines:
+                    tasks.create_task(self._commit_in_turn(line))
+        finally:
+            for line in self._lines:
+                line.drop()
+            stopped = DatabaseUnavailableError("the service stopped before the batch was settled; send it again")
+            for batch in self._taken:
+                batch.fail(stopped)
+            self._taken.clear()
+            self._batcher.fail_all(stopped)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._taken and not self._batcher.waiting_batches
+
+    async def _prepare(self) -> None:
+        while True:
+            batches = await self._batcher.take()
+            self._taken.update(batches)
+            try:
+                group = await asyncio.to_thread(prepare_group, batches)
+            except Exception as defect:
+                log.error("group_not_prepared", exc_info=defect)
+                self._hand_to_lane(batches)
+            else:
+                await self._prepared.put(group)
+
+    async def _commit_in_turn(self, line: Line) -> None:
+        while True:
+            turn = await Turn.wait_for(self._turn)
+            try:
+                await self._see_through(line, await self._prepared.get(), turn)
+            finally:
+                turn.pass_on()
+
+    async def _see_through(self, line: Line, group: Group, turn: "Turn") -> None:
+        """Commit a group, or hand its batches to whoever can settle them."""
+        failures: Counter[Action] = Counter()
+        held = False
+        while True:
+            try:
+                await self._commit(line, group, turn)
+            except DATABASE_ERRORS as error:
+                action = action_for(error)
+                failures[action] += 1
+            except Exception as defect:
+                log.error("group_not_committed", exc_info=defect)
+                self._hand_to_lane(group.batches, held=held)
+                return
+            else:
+                if held:
+                    self._batcher.release(_origins(group.batches))
+                return
+            if not held:
+                self._batcher.hold(_origins(group.batches))
+                held = True
+            turn.pass_on()
+            log.info("commit_failed", action=action.name, failures=failures[action], error=repr(error))
+            match action:
+                case Action.REPAIR:
+                    self._hand_to_lane(group.batches, held=True)
+                    return
+                case Action.SPLIT:
+                    await self._split(line, group, turn)
+                    return
+                case Action.PROBE | Action.RELOAD | Action.STOP if failures[action] > TRIES:
+                    # The lane looks at each batch alone; what it does not understand either, it gives up on.
+                    self._hand_to_lane(group.batches, held=True)
+                    return
+                case Action.PROBE:
+                    for part in group.parts:
+                        part.landing.met_unique_violation()
+                    group = await asyncio.to_thread(prepare_group, group.batches)
+                case _:
+                    await self._recover(line, action, error, failures)
+
+    async def _commit(self, line: Line, group: Group, turn: "Turn") -> None:
+        connection = await line.ready()
+        begun = perf_counter()
+        committed = await commit_group(connection, group, turn.pass_on)
+        self._observer.committed(sum(len(part.rows) for part in group.parts), perf_counter() - begun)
+        self._observer.database_answers()
+        await settle(connection, committed, self._observer)
+        ahead = committed.claim.ahead
+        self._taken.difference_update(group.batches)
+        if ahead:
+            self._give_back(ahead)
+
+    async def _recover(self, line: Line, action: Action, error: BaseException, failures: Counter[Action]) -> None:
+        """Do what an error asks for before the same group is tried again."""
+        match action:
+            case Action.RECONNECT:
+                self._observer.database_fails(error)
+                line.drop()
+            case Action.RECONNECT_ALL:
+                self._observer.database_fails(error)
+                for each in self._lines:
+                    each.drop()
+            case Action.WAIT:
+                self._observer.database_fails(error)
+            case Action.RELOAD | Action.STOP:
+                line.drop()
+            case Action.RETRY if failures[action] > 1:
+                try:
+                    await free_frozen_locks(await line.ready())
+                except DATABASE_ERRORS as failure:
+                    log.info("frozen_holders_not_looked_for", error=repr(failure))
+            case _:
+                pass
+        await asyncio.sleep(pause(failures.total()))
+
+    async def _split(self, line: Line, group: Group, turn: "Turn") -> None:
+        """Commit half of the group at a time; a single batch that is too much by itself goes to the lane."""
+        if len(group.batches) == 1:
+            self._hand_to_lane(group.batches, held=True)
+            return
+        ordered = sorted(group.batches, key=lambda batch: batch.seq)
+        middle = len(ordered) // 2
+        try:
+            for half in (ordered[:middle], ordered[middle:]):
+                await self._see_through(line, await asyncio.to_thread(prepare_group, half), turn)
+        finally:
+            self._batcher.release(_origins(group.batches))
+
+    def _hand_to_lane(self, batches: Iterable[PendingBatch], *, held: bool = False) -> None:
+        """Give batches to the repair lane; their producers are held until the last of their batches is settled."""
+        batches = list(batches)
+        # One hold a batch: the lane releases one as it settles each.
+        self._batcher.hold(batch.origin for batch in batches)
+        if held:
+            self._batcher.release(_origins(batches))
+        self._lane.put(batches, self._repaired)
+
+    def _repaired(self, batch: PendingBatch) -> None:
+        self._taken.discard(batch)
+        self._batcher.release([batch.origin])
+
+    def _give_back(self, batches: Iterable[PendingBatch]) -> None:
+        """Put batches that came before their turn back in front of the queue."""
+        waiting = []
+        for batch in batches:
+            batch.given_back += 1
+            if batch.given_back > MOST_GIVEN_BACK:
+                batch.fail(DatabaseUnavailableError("a batch before this one is missing; open the stream again"))
+            elif not batch.settled.done():  # its session has not gone
+                waiting.append(batch)
+        self._batcher.give_back(waiting)
+
+
+class Turn:
+    """The right to claim next; passed on once, however often it is said."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._mine = True
+
+    @staticmethod
+    async def wait_for(lock: asyncio.Lock) -> "Turn":
+        """Wait for the turn; those who wait get it in the order they came."""
+        await lock.acquire()
+        return Turn(lock)
+
+    def pass_on(self) -> None:
+        """Let the next one claim."""
+        if self._mine:
+            self._mine = False
+            self._lock.release()
+
+
+def _origins(batches: Iterable[PendingBatch]) -> set[Origin]:
+    return {batch.origin for batch in batches}

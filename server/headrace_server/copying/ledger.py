@@ -1,0 +1,238 @@
+"""The ledger: which batches of a producer are committed, locked first and advanced last in the COPY's own transaction.
+
+Promise 2 lives here: a batch sent again, to any replica, after any crash, never adds a row. A transaction claims its
+batches (row locks on their producers, in one order for everybody), lets go of those that are not next in turn, and only
+then copies. Unary requests are claimed the same way, by inserting their id.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from headrace.v1 import result_pb2
+from headrace_server.batching.batch import PendingBatch, Producer, Request
+from headrace_server.batching.verdicts import is_plain
+from headrace_server.copying.landing import Connection
+from headrace_server.errors import DatabaseUnavailableError, FencedError, HeadraceError, RequestIdReusedError
+
+_LOCK_PRODUCERS = """
+SELECT p.project, p.producer_id, p.epoch, p.last_seq
+FROM headrace.producers p
+JOIN unnest($1::text[], $2::uuid[]) AS wanted (project, producer_id) USING (project, producer_id)
+ORDER BY p.project, p.producer_id
+FOR UPDATE OF p
+"""
+_READ_RESULTS = """
+SELECT r.project, r.producer_id, r.seq, r.result
+FROM headrace.batch_results r
+JOIN unnest($1::text[], $2::uuid[], $3::bigint[]) AS wanted (project, producer_id, seq)
+    USING (project, producer_id, seq)
+"""
+_WRITE_RESULTS = """
+INSERT INTO headrace.batch_results (project, producer_id, seq, result)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bytea[])
+ON CONFLICT (project, producer_id, seq) DO UPDATE SET result = excluded.result
+"""
+_ADVANCE = """
+UPDATE headrace.producers p
+SET last_seq = settled.seq, last_seen_at = now()
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS settled (project, producer_id, seq)
+WHERE p.project = settled.project AND p.producer_id = settled.producer_id
+"""
+_CLAIM_REQUESTS = """
+INSERT INTO headrace.requests (project, request_id, payload_hash)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[]) AS r (project, request_id, payload_hash)
+ORDER BY r.project, r.request_id
+ON CONFLICT (project, request_id) DO NOTHING
+RETURNING project, request_id
+"""
+_READ_REQUESTS = """
+SELECT r.project, r.request_id, r.payload_hash, r.result
+FROM headrace.requests r
+JOIN unnest($1::text[], $2::uuid[]) AS wanted (project, request_id) USING (project, request_id)
+"""
+_WRITE_REQUESTS = """
+UPDATE headrace.requests r
+SET result = settled.result
+FROM unnest($1::text[], $2::uuid[], $3::bytea[]) AS settled (project, request_id, result)
+WHERE r.project = settled.project AND r.request_id = settled.request_id
+"""
+_OPEN = """
+INSERT INTO headrace.producers AS p (project, producer_id, epoch, last_seq, client)
+VALUES ($1, $2, 1, $3, $4)
+ON CONFLICT (project, producer_id) DO UPDATE
+SET epoch = p.epoch + 1, last_seq = greatest(p.last_seq, $3), client = $4, last_seen_at = now()
+RETURNING epoch, last_seq, (SELECT b.last_seq FROM headrace.producers b WHERE b.project = $1 AND b.producer_id = $2)
+"""
+_FORGET_RESULTS = "DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the ledger says to a session that opens.
+
+    Attributes:
+        epoch: The session's epoch; older sessions are fenced from now on.
+        last_seq: Batches up to here are committed.
+        regressed: The ledger knew less than the client had been told: the database went back in time.
+    """
+
+    epoch: int
+    last_seq: int
+    regressed: bool
+
+
+async def open_session(connection: Connection, producer: Producer, results_through: int, client: str) -> Opening:
+    """Begin an epoch for a producer, known or new.
+
+    Args:
+        connection: Any connection to the database.
+        producer: Whose session it is.
+        results_through: Seq up to which the client has its results; what it has been told is never taken back.
+        client: Name and version of the client, for people.
+    """
+    row = await connection.fetchrow(_OPEN, producer.project, producer.id, results_through, client)
+    before = row[2] or 0
+    if results_through:
+        await connection.execute(_FORGET_RESULTS, producer.project, producer.id, results_through)
+    return Opening(row["epoch"], row["last_seq"], regressed=results_through > before)
+
+
+@dataclass
+class Claim:
+    """A transaction's batches, sorted by what the ledger says of them.
+
+    Attributes:
+        commit: Next in turn: to be written by this transaction.
+        ahead: Come later: an earlier batch of the producer is not committed yet.
+        replayed: Committed before, with the result of then.
+        refused: Never to be committed, with the error for their session or call.
+    """
+
+    commit: list[PendingBatch] = field(default_factory=list)
+    ahead: list[PendingBatch] = field(default_factory=list)
+    replayed: list[tuple[PendingBatch, result_pb2.BatchResult]] = field(default_factory=list)
+    refused: list[tuple[PendingBatch, HeadraceError]] = field(default_factory=list)
+
+
+async def claim(connection: Connection, batches: Sequence[PendingBatch]) -> Claim:
+    """Lock the producers and requests of the batches and say which batches are next in turn.
+
+    The first statement of every transaction that writes rows. Holds the locks until its end.
+    """
+    claimed = Claim()
+    of_producers = [batch for batch in batches if isinstance(batch.origin, Producer)]
+    of_requests = [batch for batch in batches if isinstance(batch.origin, Request)]
+    if of_producers:
+        await _claim_producers(connection, of_producers, claimed)
+    if of_requests:
+        await _claim_requests(connection, of_requests, claimed)
+    return claimed
+
+
+async def _claim_producers(connection: Connection, batches: Sequence[PendingBatch], claimed: Claim) -> None:
+    projects, ids = _keys({batch.origin for batch in batches})
+    rows = await connection.fetch(_LOCK_PRODUCERS, projects, ids)
+    standing = {Producer(row["project"], row["producer_id"]): (row["epoch"], row["last_seq"]) for row in rows}
+    expected = {producer: last_seq + 1 for producer, (_, last_seq) in standing.items()}
+    committed: list[PendingBatch] = []
+    for batch in sorted(batches, key=lambda batch: batch.seq):
+        producer = batch.origin
+        assert isinstance(producer, Producer)  # noqa: S101 - tells the type checker what the caller chose
+        if producer not in standing:
+            gone = "the ledger has forgotten this producer; open the stream again"
+            claimed.refused.append((batch, DatabaseUnavailableError(gone)))
+        elif batch.epoch != standing[producer][0]:
+            fenced = f"a newer session (epoch {standing[producer][0]}) of producer {producer.id} has taken over"
+            claimed.refused.append((batch, FencedError(fenced)))
+        elif batch.seq <= standing[producer][1]:
+            committed.append(batch)
+        elif batch.seq > expected[producer]:
+            claimed.ahead.append(batch)
+        else:
+            expected[producer] += 1
+            claimed.commit.append(batch)
+    if committed:
+        claimed.replayed.extend(await _results_of(connection, committed))
+
+
+async def _results_of(
+    connection: Connection, batches: Sequence[PendingBatch]
+) -> Iterable[tuple[PendingBatch, result_pb2.BatchResult]]:
+    """The results of then; a batch without one was stored whole, unless that is too long ago to tell."""
+    projects, ids = [batch.origin.project for batch in batches], [batch.origin.id for batch in batches]
+    rows = await connection.fetch(_READ_RESULTS, projects, ids, [batch.seq for batch in batches])
+    kept = {(row["project"], row["producer_id"], row["seq"]): row["result"] for row in rows}
+    replayed = []
+    for batch in batches:
+        result = result_pb2.BatchResult(seq=batch.seq, rows=batch.row_count, stored=batch.row_count)
+        written = kept.get((batch.origin.project, batch.origin.id, batch.seq))
+        if written is not None:
+            result.ParseFromString(written)
+        # An attempt of this very session whose outcome was unknown is no replay to its client.
+        result.replayed = not batch.attempted
+        replayed.append((batch, result))
+    return replayed
+
+
+async def _claim_requests(connection: Connection, batches: Sequence[PendingBatch], claimed: Claim) -> None:
+    first: dict[Request, PendingBatch] = {}
+    for batch in batches:
+        assert isinstance(batch.origin, Request)  # noqa: S101 - as above
+        if batch.origin in first:  # the same call twice at once: the second is answered from the books
+            claimed.ahead.append(batch)
+        else:
+            first[batch.origin] = batch
+    projects, ids = _keys(first)
+    hashes = [
+        first[Request(project, request_id)].payload_hash for project, request_id in zip(projects, ids, strict=True)
+    ]
+    rows = await connection.fetch(_CLAIM_REQUESTS, projects, ids, hashes)
+    inserted = {Request(row["project"], row["request_id"]) for row in rows}
+    claimed.commit.extend(batch for request, batch in first.items() if request in inserted)
+    known = [request for request in first if request not in inserted]
+    if not known:
+        return
+    for row in await connection.fetch(_READ_REQUESTS, *_keys(known)):
+        batch = first[Request(row["project"], row["request_id"])]
+        if row["payload_hash"] != batch.payload_hash:
+            reused = f"request_id {row['request_id']} was used within 24 hours for other bytes; make one for each batch"
+            claimed.refused.append((batch, RequestIdReusedError(reused)))
+            continue
+        result = result_pb2.BatchResult.FromString(row["result"] or b"")
+        result.replayed = not batch.attempted
+        claimed.replayed.append((batch, result))
+
+
+async def write_results(connection: Connection, results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]]) -> None:
+    """Keep the results a replay will be answered with; on a stream only those that say more than "all stored"."""
+    streams = [(b.origin.project, b.origin.id, b.seq, r.SerializeToString()) for b, r in results if _is_kept(b, r)]
+    requests = [
+        (b.origin.project, b.origin.id, r.SerializeToString()) for b, r in results if isinstance(b.origin, Request)
+    ]
+    if streams:
+        await connection.execute(_WRITE_RESULTS, *(list(column) for column in zip(*streams, strict=True)))
+    if requests:
+        await connection.execute(_WRITE_REQUESTS, *(list(column) for column in zip(*requests, strict=True)))
+
+
+async def advance(connection: Connection, batches: Iterable[PendingBatch]) -> None:
+    """Say that the batches are committed. The last statement before COMMIT."""
+    last: dict[Producer, int] = {}
+    for batch in batches:
+        if isinstance(batch.origin, Producer):
+            last[batch.origin] = max(batch.seq, last.get(batch.origin, 0))
+    if last:
+        projects, ids = _keys(last)
+        seqs = [last[Producer(project, key)] for project, key in zip(projects, ids, strict=True)]
+        await connection.execute(_ADVANCE, projects, ids, seqs)
+
+
+def _is_kept(batch: PendingBatch, result: result_pb2.BatchResult) -> bool:
+    return isinstance(batch.origin, Producer) and not is_plain(result)
+
+
+def _keys(origins: Iterable[Producer | Request]) -> tuple[list[str], list[UUID]]:
+    """Projects and ids as two arrays, in the one order in which everybody locks."""
+    keys = sorted((origin.project, origin.id) for origin in origins)
+    return [project for project, _ in keys], [key for _, key in keys]

@@ -1,0 +1,17 @@
+"""What a kind of record is to the stages: the rows it accepts and where they land. One small module a kind."""
+
+from typing import Protocol
+
+from headrace_server.copying.landing import Landing
+from headrace_server.models.schema import ModelSchema
+from headrace_server.validation.row_schema import RowSchema
+
+
+class RecordKind(Protocol):
+    """A kind of record, for any model."""
+
+    def row_schema(self, model: ModelSchema) -> RowSchema | None:
+        """What its rows may look like; None when the model takes none (reason NO_LABELS and its like)."""
+
+    def landing(self, model: ModelSchema) -> Landing:
+        """Where its rows go; the same object for the same revision of a model."""

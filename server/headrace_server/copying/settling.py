@@ -1,0 +1,37 @@
+"""After the COMMIT: record kinds follow up, then everybody is answered.
+
+Nothing here can lose a row: they are committed. A follow-up that fails is left to the kind's own maintenance, and the
+verdicts stay what they were at the commit, which is true, if less than what could be said.
+"""
+
+import structlog
+
+from headrace_server.copying import ledger
+from headrace_server.copying.landing import Connection
+from headrace_server.copying.line import DATABASE_ERRORS
+from headrace_server.copying.observer import CommitObserver
+from headrace_server.copying.transaction import Committed
+
+log = structlog.get_logger(__name__)
+
+
+async def settle(connection: Connection, committed: Committed, observer: CommitObserver) -> None:
+    """Follow up a commit and settle its batches: the committed, the replayed and the refused; not those ahead."""
+    results = {batch: outcome.result(batch) for batch, outcome in committed.outcomes.items()}
+    for part, landed in committed.landed:
+        before = landed.verdicts.copy()
+        try:
+            await part.landing.settle(connection, part.rows, landed)
+            if (before != landed.verdicts).any():
+                changed = committed.changed_by(part.rows, landed)
+                results.update(changed)
+                await ledger.write_results(connection, changed.items())
+        except DATABASE_ERRORS as error:
+            log.warning("follow_up_postponed", table=part.landing.table_key, error=repr(error))
+    for batch, result in results.items():
+        observer.settled(batch, result, len(committed.outcomes[batch].letters))
+        batch.settle(result)
+    for batch, result in committed.claim.replayed:
+        batch.settle(result)
+    for batch, refusal in committed.claim.refused:
+        batch.fail(refusal)

@@ -1,0 +1,119 @@
+"""Events: which columns they may have, which demands they meet, which of the two landings takes them."""
+
+from collections.abc import Awaitable, Callable
+
+from headrace_server.copying.append_landing import prepare_append
+from headrace_server.copying.landing import Connection, GroupRows, Landed, Prepared
+from headrace_server.copying.target import Target
+from headrace_server.copying.unique_landing import RepeatWatch, prepare_probed, prepare_straight
+from headrace_server.models.column_types import ValueType
+from headrace_server.models.per_revision import PerRevision
+from headrace_server.models.schema import EventIdType, Identity, ModelSchema
+from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, NOT_COMPARED
+from headrace_server.models.table_spec import events_table
+from headrace_server.validation.row_rules import (
+    EventTimeRule,
+    event_id_required,
+    event_time_from_id,
+    fill_model_version,
+    fill_observed_time,
+)
+from headrace_server.validation.row_schema import Field, RowSchema
+
+AfterCommit = Callable[[ModelSchema, Connection, GroupRows], Awaitable[None]]
+
+
+class EventsKind:
+    """The EVENTS kind.
+
+    Attributes:
+        after_commit: Told of every group of events once it is committed: late kinds look there for rows that waited.
+    """
+
+    def __init__(self, after_commit: AfterCommit) -> None:
+        self._after_commit = after_commit
+        self._watches: dict[str, RepeatWatch] = {}
+        self.row_schema = PerRevision(_row_schema)
+        self.landing = PerRevision(self._landing)
+
+    def _landing(self, model: ModelSchema) -> "EventsLanding":
+        target = _target(model)
+        return EventsLanding(model, target, self._watches.setdefault(target.key, RepeatWatch()), self._after_commit)
+
+
+class EventsLanding:
+    """The events table of one model."""
+
+    def __init__(self, model: ModelSchema, target: Target, watch: RepeatWatch, after_commit: AfterCommit) -> None:
+        self._model = model
+        self._target = target
+        self._watch = watch
+        self._after_commit = after_commit
+        self.table_key = target.key
+        self.revision = model.revision
+
+    def prepare(self, rows: GroupRows) -> Prepared:
+        """Sort and encode, in the way the model's identity and the last groups ask for."""
+        if self._model.identity is Identity.APPEND:
+            return prepare_append(self._target, rows)
+        if self._watch.probe_next():
+            return prepare_probed(self._target, rows)
+        return prepare_straight(self._target, rows)
+
+    def met_unique_violation(self) -> None:
+        """Probe the next groups."""
+        self._watch.met_repeat()
+
+    async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
+        """Let late kinds settle what waited for these events."""
+        await self._after_commit(self._model, connection, rows)
+
+
+def system_field(name: str, value_type: ValueType, max_bytes: int, model: ModelSchema) -> Field:
+    """The field of a system column."""
+    is_id = name == EVENT_ID.name
+    return Field(
+        name,
+        value_type,
+        max_bytes=max_bytes,
+        is_uuid=is_id and model.event_id_type is EventIdType.UUID,
+        too_long="EVENT_ID_TOO_LONG" if is_id else "TEXT_TOO_LONG",
+    )
+
+
+def _row_schema(model: ModelSchema) -> RowSchema:
+    fields: dict[str, Field] = {}
+    refused: dict[str, tuple[str, str]] = {}
+    for label in model.labels:
+        message = f"{label.name} is a label: send it in rows of kind LABELS, with the event's id"
+        refused[label.name] = refused[label.sql_name] = ("LABEL_IN_EVENT", message)
+    for column in model.event_columns:
+        own = Field(column.sql_name, column.type, column.dimension)
+        fields.setdefault(column.name, own)
+        fields[column.sql_name] = own
+    if len(model.predictions) == 1:
+        fields.setdefault("prediction", fields[model.predictions[0].sql_name])
+    # Last, so that they win: a model's own column of such a name is called f_<name> on the wire, too.
+    for system in EVENT_COLUMNS:
+        if system.written_by_service:
+            fields.pop(system.name, None)
+            refused[system.name] = ("IMMUTABLE_COLUMN", f"{system.name} is written by the service")
+        else:
+            fields[system.name] = system_field(system.name, system.type, system.max_bytes, model)
+    time_rule = EventTimeRule(model.identity is Identity.UNIQUE, model.earliest_event_time, model.latest_ahead)
+    rules = (event_id_required, event_time_from_id, time_rule, fill_observed_time, fill_model_version)
+    for name in fields:
+        refused.pop(name, None)
+    return RowSchema(fields, refused, model.unknown_columns, rules)
+
+
+def _target(model: ModelSchema) -> Target:
+    table = events_table(model)
+    return Target(
+        schema=table.schema,
+        name=table.name,
+        event_id_sql=next(column.sql for column in table.columns if column.name == EVENT_ID.name),
+        json_columns=frozenset(column.name for column in table.columns if column.is_json),
+        compared=tuple(column.name for column in table.columns if column.name not in NOT_COMPARED),
+        chunk_interval=model.chunk_interval,
+    )
