@@ -96,43 +96,49 @@ class Copier:
     async def _see_through(self, line: Line, group: Group, turn: "Turn") -> None:
         """Commit a group, or hand its batches to whoever can settle them."""
         failures: Counter[Action] = Counter()
-        held = False
-        while True:
+        left: Group | None = group
+        while left is not None:
+            group = left
             try:
                 await self._commit(line, group, turn)
             except DATABASE_ERRORS as error:
-                action = action_for(error)
-                failures[action] += 1
+                if not failures:
+                    self._batcher.hold(_origins(group.batches))
+                turn.pass_on()
+                left = await self._after_failure(line, group, error, failures)
             except Exception as defect:
                 log.error("group_not_committed", exc_info=defect)
-                self._hand_to_lane(group.batches, held=held)
-                return
+                self._hand_to_lane(group.batches)
+                left = None
             else:
-                if held:
-                    self._batcher.release(_origins(group.batches))
-                return
-            if not held:
-                self._batcher.hold(_origins(group.batches))
-                held = True
-            turn.pass_on()
-            log.info("commit_failed", action=action.name, failures=failures[action], error=repr(error))
-            match action:
-                case Action.REPAIR:
-                    self._hand_to_lane(group.batches, held=True)
-                    return
-                case Action.SPLIT:
-                    await self._split(line, group, turn)
-                    return
-                case Action.PROBE | Action.RELOAD | Action.STOP if failures[action] > TRIES:
-                    # The lane looks at each batch alone; what it does not understand either, it gives up on.
-                    self._hand_to_lane(group.batches, held=True)
-                    return
-                case Action.PROBE:
-                    for part in group.parts:
-                        part.landing.met_unique_violation()
-                    group = await asyncio.to_thread(prepare_group, group.batches)
-                case _:
-                    await self._recover(line, action, error, failures)
+                left = None
+        if failures:
+            self._batcher.release(_origins(group.batches))
+
+    async def _after_failure(
+        self, line: Line, group: Group, error: BaseException, failures: Counter[Action]
+    ) -> Group | None:
+        """Do what an error asks for; returns the group to try again, or None when its batches are in other hands."""
+        action = action_for(error)
+        failures[action] += 1
+        log.info("commit_failed", action=action.name, failures=failures[action], error=repr(error))
+        match action:
+            case Action.PROBE if failures[action] <= TRIES:
+                for part in group.parts:
+                    part.landing.met_unique_violation()
+                return await asyncio.to_thread(prepare_group, group.batches)
+            case Action.SPLIT if len(group.batches) > 1:
+                await self._split(line, group)
+                return None
+            case Action.REPAIR | Action.SPLIT:
+                self._hand_to_lane(group.batches)
+                return None
+            case Action.PROBE | Action.RELOAD | Action.STOP if failures[action] > TRIES:
+                # The lane looks at each batch alone; what it does not understand either, it gives up on.
+                self._hand_to_lane(group.batches)
+                return None
+        await self._recover(line, action, error, failures)
+        return group
 
     async def _commit(self, line: Line, group: Group, turn: "Turn") -> None:
         connection = await line.ready()
@@ -169,26 +175,17 @@ class Copier:
                 pass
         await asyncio.sleep(pause(failures.total()))
 
-    async def _split(self, line: Line, group: Group, turn: "Turn") -> None:
-        """Commit half of the group at a time; a single batch that is too much by itself goes to the lane."""
-        if len(group.batches) == 1:
-            self._hand_to_lane(group.batches, held=True)
-            return
+    async def _split(self, line: Line, group: Group) -> None:
+        """Commit half of the group at a time."""
         ordered = sorted(group.batches, key=lambda batch: batch.seq)
         middle = len(ordered) // 2
-        try:
-            for half in (ordered[:middle], ordered[middle:]):
-                await self._see_through(line, await asyncio.to_thread(prepare_group, half), turn)
-        finally:
-            self._batcher.release(_origins(group.batches))
+        for half in (ordered[:middle], ordered[middle:]):
+            await self._see_through(line, await asyncio.to_thread(prepare_group, half), Turn.none())
 
-    def _hand_to_lane(self, batches: Iterable[PendingBatch], *, held: bool = False) -> None:
+    def _hand_to_lane(self, batches: Iterable[PendingBatch]) -> None:
         """Give batches to the repair lane; their producers are held until the last of their batches is settled."""
         batches = list(batches)
-        # One hold a batch: the lane releases one as it settles each.
-        self._batcher.hold(batch.origin for batch in batches)
-        if held:
-            self._batcher.release(_origins(batches))
+        self._batcher.hold(batch.origin for batch in batches)  # one hold a batch: released as each is settled
         self._lane.put(batches, self._repaired)
 
     def _repaired(self, batch: PendingBatch) -> None:
@@ -210,9 +207,8 @@ class Copier:
 class Turn:
     """The right to claim next; passed on once, however often it is said."""
 
-    def __init__(self, lock: asyncio.Lock) -> None:
+    def __init__(self, lock: asyncio.Lock | None) -> None:
         self._lock = lock
-        self._mine = True
 
     @staticmethod
     async def wait_for(lock: asyncio.Lock) -> "Turn":
@@ -220,11 +216,16 @@ class Turn:
         await lock.acquire()
         return Turn(lock)
 
+    @staticmethod
+    def none() -> "Turn":
+        """No turn: somebody else's has been passed on already."""
+        return Turn(None)
+
     def pass_on(self) -> None:
         """Let the next one claim."""
-        if self._mine:
-            self._mine = False
-            self._lock.release()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
 
 def _origins(batches: Iterable[PendingBatch]) -> set[Origin]:

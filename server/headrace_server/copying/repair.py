@@ -116,7 +116,8 @@ class RepairLane:
 
 def pause(failures: int) -> float:
     """Seconds to wait after so many failures in a row: doubling from 20 ms, with jitter so that replicas part."""
-    return min(LONGEST_PAUSE_S, 0.02 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    longest: float = min(LONGEST_PAUSE_S, 0.02 * 2.0 ** min(failures, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 async def search_bad_rows(connection: Connection, part: Part) -> Landed:
