@@ -42,6 +42,11 @@ async def load(connection: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key,
     return {(row["project"], row["sql_name"]): _schema(row) for row in rows}
 
 
+async def load_one(connection: asyncpg.Connection, key: Key) -> ModelSchema | None:
+    """Return one model, or None when there is none."""
+    return (await load(connection, [key])).get(key)
+
+
 async def load_page(connection: asyncpg.Connection, project: str, after: str, limit: int) -> list[ModelSchema]:
     """Return up to `limit` models of the project whose sql_name is greater than `after`, in its order."""
     return [_schema(row) for row in await connection.fetch(_BY_PROJECT, project, after, limit)]

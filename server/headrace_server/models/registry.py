@@ -19,12 +19,11 @@ from headrace_server.errors import (
     ModelNotFoundError,
     NameInvalidError,
     OverloadedError,
-    ProjectDeniedError,
     RevisionConflictError,
 )
-from headrace_server.models import catalog, ddl, evolution, names
+from headrace_server.models import catalog, construction, evolution, names
 from headrace_server.models.catalog import Key
-from headrace_server.models.ddl_transaction import announce, change_model, extension_schema
+from headrace_server.models.ddl_transaction import change_model
 from headrace_server.models.definition import ColumnLike, ModelDefinition
 from headrace_server.models.schema import Identity, ModelSchema, UnknownColumns
 from headrace_server.storage.outage import told_as_unavailable
@@ -81,11 +80,13 @@ class Registry:
             limit: Most models to return.
 
         Raises:
+            NameInvalidError: The project or `after` is no name.
             DatabaseUnavailableError: The database does not answer.
         """
+        project, after = names.fold_project(project), names.fold(after) if after else ""
         with told_as_unavailable():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                return await catalog.load_page(connection, names.fold_project(project), after, limit)
+                return await catalog.load_page(connection, project, after, limit)
 
     async def register(self, project: str, definition: ModelDefinition, version: str = "") -> tuple[ModelSchema, bool]:
         """Make the model with its tables, or add columns and a version to the one that is there.
@@ -110,11 +111,11 @@ class Registry:
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:
             nonlocal created
-            standing = await _load(connection, key)
+            standing = await catalog.load_one(connection, key)
             created = standing is None
             if standing is None:
-                return await _make(connection, wanted)
-            return await _grow(connection, standing, evolution.extend(standing, definition, version))
+                return await construction.make(connection, wanted)
+            return await construction.grow(connection, standing, evolution.extend(standing, definition, version))
 
         return await self._change(key, work), created
 
@@ -144,12 +145,12 @@ class Registry:
         """
         key = _key(project, name)
         if key is None:
-            raise _not_found(project, name)
+            raise model_not_found(project, name)
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:
-            standing = await _load(connection, key)
+            standing = await catalog.load_one(connection, key)
             if standing is None:
-                raise _not_found(project, name)
+                raise model_not_found(project, name)
             if revision not in (0, standing.revision):
                 raise RevisionConflictError(
                     f"the model {standing.name!r} is at revision {standing.revision}, not {revision}: look again",
@@ -158,7 +159,7 @@ class Registry:
             grown = evolution.add_columns(standing, add_columns, field="add_columns")
             if unknown_columns is not None and unknown_columns is not standing.unknown_columns:
                 grown = replace(grown, unknown_columns=unknown_columns)
-            return await _grow(connection, standing, grown)
+            return await construction.grow(connection, standing, grown)
 
         return await self._change(key, work)
 
@@ -185,7 +186,7 @@ class Registry:
         key = (wanted.project, wanted.sql_name)
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:
-            return await _load(connection, key) or await _make(connection, wanted)
+            return await catalog.load_one(connection, key) or await construction.make(connection, wanted)
 
         return await self._change(key, work)
 
@@ -202,13 +203,13 @@ class Registry:
             fault = {"chunk_interval": "must be between 1 hour and 365 days"}
             raise ModelInvalidError(f"chunk_interval {fault['chunk_interval']}", fields=fault)
         if key is None:
-            raise _not_found(project, name)
+            raise model_not_found(project, name)
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:
-            standing = await _load(connection, key)
+            standing = await catalog.load_one(connection, key)
             if standing is None:
-                raise _not_found(project, name)
-            return await _grow(connection, standing, replace(standing, chunk_interval=interval))
+                raise model_not_found(project, name)
+            return await construction.grow(connection, standing, replace(standing, chunk_interval=interval))
 
         return await self._change(key, work)
 
@@ -250,7 +251,7 @@ class Registry:
     async def _read(self, key: Key) -> ModelSchema | None:
         with told_as_unavailable():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                schema = await _load(connection, key)
+                schema = await catalog.load_one(connection, key)
         return self._adopt(schema) if schema else None
 
     async def _may_infer(self, project: str) -> bool:
@@ -283,41 +284,6 @@ class Registry:
         return schema
 
 
-async def _load(connection: asyncpg.Connection, key: Key) -> ModelSchema | None:
-    return (await catalog.load(connection, [key])).get(key)
-
-
-async def _make(connection: asyncpg.Connection, wanted: ModelSchema) -> ModelSchema:
-    if await catalog.project_infers(connection, wanted.project) is None:
-        raise ProjectDeniedError(f"no access to the project {wanted.project!r}", metadata={"project": wanted.project})
-    await catalog.insert(connection, wanted)
-    try:
-        await connection.execute("; ".join(ddl.create_tables(wanted, await extension_schema(connection))))
-    except asyncpg.DuplicateTableError as error:
-        raise NameInvalidError(
-            f"the name {wanted.name!r} is taken: the schema {wanted.project} has a table or view that is not headrace's"
-            f" ({error})"
-        ) from error
-    return await _announced(connection, wanted)
-
-
-async def _grow(connection: asyncpg.Connection, standing: ModelSchema, grown: ModelSchema) -> ModelSchema:
-    if grown == standing:
-        return standing
-    await catalog.advance(connection, standing, grown)
-    statements = ddl.grow_tables(standing, grown, await extension_schema(connection))
-    if statements:
-        await connection.execute("; ".join(statements))
-    return await _announced(connection, standing)
-
-
-async def _announced(connection: asyncpg.Connection, schema: ModelSchema) -> ModelSchema:
-    """Return the model as it now stands, and have everyone told at the COMMIT."""
-    key = (schema.project, schema.sql_name)
-    await announce(connection, *key)
-    return (await catalog.load(connection, [key]))[key]
-
-
 def _key(project: str, name: str) -> Key | None:
     try:
         return names.fold_project(project), names.fold(name)
@@ -325,7 +291,8 @@ def _key(project: str, name: str) -> Key | None:
         return None
 
 
-def _not_found(project: str, name: str) -> ModelNotFoundError:
+def model_not_found(project: str, name: str) -> ModelNotFoundError:
+    """Return the error for a name that stands for no model."""
     return ModelNotFoundError(
         f"there is no model {name!r} in the project {project!r}: register it",
         metadata={"project": project, "model": name},

@@ -1,0 +1,165 @@
+"""A model on the wire and in memory: ModelSchema to headrace.v1.Model, and what a caller asks for back to definitions.
+
+Only what the proto can say wrongly by itself is refused here (an unspecified type, a time beyond the calendar), every
+field at fault by name; what makes a possible model is decided in models/evolution.py.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from headrace.v1 import model_pb2
+from headrace_server.errors import ModelInvalidError
+from headrace_server.models.column_types import ValueType
+from headrace_server.models.definition import (
+    CHUNK_INTERVAL,
+    EARLIEST_EVENT_TIME,
+    LATEST_AHEAD,
+    ColumnDefinition,
+    ModelDefinition,
+)
+from headrace_server.models.names import qualified
+from headrace_server.models.schema import ColumnKind, EventIdType, Identity, ModelColumn, ModelSchema, UnknownColumns
+from headrace_server.models.table_spec import JOINED_SUFFIX, events_table, labels_table
+
+Choice = TypeVar("Choice", ColumnKind, Identity, EventIdType, UnknownColumns)
+
+
+def to_proto(schema: ModelSchema) -> model_pb2.Model:
+    """Return the model as clients see it."""
+    model = model_pb2.Model(
+        project=schema.project,
+        name=schema.name,
+        columns=[_column_to_proto(column) for column in schema.columns],
+        identity=schema.identity.value,
+        event_id_type=schema.event_id_type.value,
+        unknown_columns=schema.unknown_columns.value,
+        versions=schema.versions,
+        revision=schema.revision,
+        events_table=events_table(schema).qualified,
+    )
+    model.earliest_event_time.FromDatetime(schema.earliest_event_time)
+    model.latest_event_time_ahead.FromTimedelta(schema.latest_ahead)
+    model.chunk_interval.FromTimedelta(schema.chunk_interval)
+    model.create_time.FromDatetime(schema.created_at)
+    model.update_time.FromDatetime(schema.updated_at)
+    if schema.labels:
+        model.labels_table = labels_table(schema).qualified
+        model.joined_view = qualified(schema.project, schema.sql_name + JOINED_SUFFIX)
+    return model
+
+
+def _column_to_proto(column: ModelColumn) -> model_pb2.ModelColumn:
+    return model_pb2.ModelColumn(
+        name=column.name,
+        kind=column.kind.value,
+        type=column.type.wire,
+        dimension=column.dimension,
+        description=column.description,
+        sql_name=column.sql_name,
+    )
+
+
+def definition(model: model_pb2.Model) -> ModelDefinition:
+    """Return what a RegisterModel call asks for.
+
+    Raises:
+        ModelInvalidError: The message says something that is no model; `fields` names all faults.
+    """
+    faults: dict[str, str] = {}
+    result = ModelDefinition(
+        name=model.name,
+        columns=_columns(model.columns, "model.columns", faults),
+        identity=_choice(Identity, model.identity, "model.identity", faults),
+        event_id_type=_choice(EventIdType, model.event_id_type, "model.event_id_type", faults),
+        unknown_columns=_choice(UnknownColumns, model.unknown_columns, "model.unknown_columns", faults)
+        or UnknownColumns.REJECT,
+        earliest_event_time=_time(model.earliest_event_time, "model.earliest_event_time", faults)
+        if model.HasField("earliest_event_time")
+        else EARLIEST_EVENT_TIME,
+        latest_ahead=_span(model.latest_event_time_ahead, "model.latest_event_time_ahead", faults)
+        if model.HasField("latest_event_time_ahead")
+        else LATEST_AHEAD,
+        chunk_interval=_span(model.chunk_interval, "model.chunk_interval", faults)
+        if model.HasField("chunk_interval")
+        else CHUNK_INTERVAL,
+    )
+    _require_none(faults)
+    return result
+
+
+def added_columns(columns: Iterable[model_pb2.ModelColumn]) -> tuple[ColumnDefinition, ...]:
+    """Return the columns that an UpdateModel call adds.
+
+    Raises:
+        ModelInvalidError: A column says something that is none.
+    """
+    faults: dict[str, str] = {}
+    result = _columns(columns, "add_columns", faults)
+    _require_none(faults)
+    return result
+
+
+def unknown_columns(value: int) -> UnknownColumns | None:
+    """Return the policy that an UpdateModel call names; None when it names none.
+
+    Raises:
+        ModelInvalidError: This service does not know it.
+    """
+    faults: dict[str, str] = {}
+    result = _choice(UnknownColumns, value, "unknown_columns", faults)
+    _require_none(faults)
+    return result
+
+
+def _columns(
+    columns: Iterable[model_pb2.ModelColumn], field: str, faults: dict[str, str]
+) -> tuple[ColumnDefinition, ...]:
+    result = []
+    for index, column in enumerate(columns):
+        place = f"{field}[{index}]"
+        kind = _choice(ColumnKind, column.kind, f"{place}.kind", faults)
+        value_type = ValueType.from_wire(column.type)
+        if column.kind == model_pb2.COLUMN_KIND_UNSPECIFIED:
+            faults[f"{place}.kind"] = "must be given: FEATURE, PREDICTION, LABEL or EXTRA"
+        if value_type is None:
+            faults[f"{place}.type"] = "must be a type this service knows"
+        if kind and value_type:
+            result.append(ColumnDefinition(column.name, kind, value_type, column.dimension, column.description))
+    return tuple(result)
+
+
+def _choice(choices: type[Choice], value: int, field: str, faults: dict[str, str]) -> Choice | None:
+    """Return the value's meaning; None for the unspecified one, and for an unknown one, which is a fault."""
+    if value == 0:
+        return None
+    try:
+        return choices(value)
+    except ValueError:
+        faults[field] = f"{value} is no value this service knows"
+        return None
+
+
+def _time(time: Timestamp, field: str, faults: dict[str, str]) -> datetime:
+    try:
+        return time.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        faults[field] = "must lie in the years 1 to 9999"
+        return EARLIEST_EVENT_TIME
+
+
+def _span(span: Duration, field: str, faults: dict[str, str]) -> timedelta:
+    try:
+        return span.ToTimedelta()
+    except (ValueError, OverflowError):
+        faults[field] = "is no span of time"
+        return timedelta()
+
+
+def _require_none(faults: dict[str, str]) -> None:
+    if faults:
+        field, fault = next(iter(faults.items()))
+        raise ModelInvalidError(f"{field} {fault}", fields=faults)
