@@ -154,11 +154,15 @@ class Suggest(Group):
 class Http(Group):
     """Bounds of the HTTP door."""
 
-    max_posts: Annotated[int, Field(ge=1, le=1_000)] = 16
+    max_posts: Annotated[int, Field(ge=1, le=1_000)] = 8
     """Posts read and answered at a time, each holding a body of up to max_batch_bytes; further ones are told to come
-    back (503)."""
+    back (429)."""
+    max_connections: Annotated[int, Field(ge=8, le=100_000)] = 256
+    """Most connections; further ones are told to come back (503)."""
     body_timeout_s: Seconds = 30.0
     """Longest wait for a request's body, in seconds."""
+    answer_timeout_s: Seconds = 60.0
+    """Longest wait for a post's rows to be settled, in seconds; then it is told to send the same again (503)."""
 
 
 class Drain(Group):
