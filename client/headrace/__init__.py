@@ -1,5 +1,81 @@
-"""headrace: stream inference events and their labels, and know what became of every row."""
+"""headrace: stream inference events and their labels, and know what became of every row.
 
+client = headrace.connect("localhost:50051")
+model = client.model("flight_delay", version="v1")
+event_id = model.log(features={"distance": 1400.0}, prediction=0.83)
+model.log_label(event_id, late=True)
+client.close()
+"""
+
+import os as _os
+
+# Read by gRPC when it is first imported: without it, a process that has used gRPC cannot use it again after a fork.
+_os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+
+from headrace.channel import Tls
+from headrace.client import Client, connect
+from headrace.errors import (
+    BufferFullError,
+    ClosedError,
+    FencedError,
+    FlushTimeout,
+    HeadraceError,
+    InvalidArgumentError,
+    ModelNotFoundError,
+    PublishTimeout,
+    ServiceError,
+    SessionFailedError,
+    UnackedError,
+)
+from headrace.ids import composite_id, uuid7
+from headrace.model import Model
+from headrace.results import BatchOutcome, PublishResult, RowError, Stats
+from headrace.schema import (
+    Column,
+    ColumnKind,
+    EventIdType,
+    Identity,
+    ModelInfo,
+    Schema,
+    UnknownColumns,
+    ValueType,
+)
+from headrace.session import QuarantinedBatch
+from headrace.settings import Overflow, Settings
 from headrace.version import __version__
 
-__all__ = ["__version__"]
+__all__ = [
+    "BatchOutcome",
+    "BufferFullError",
+    "Client",
+    "ClosedError",
+    "Column",
+    "ColumnKind",
+    "EventIdType",
+    "FencedError",
+    "FlushTimeout",
+    "HeadraceError",
+    "Identity",
+    "InvalidArgumentError",
+    "Model",
+    "ModelInfo",
+    "ModelNotFoundError",
+    "Overflow",
+    "PublishResult",
+    "PublishTimeout",
+    "QuarantinedBatch",
+    "RowError",
+    "Schema",
+    "ServiceError",
+    "SessionFailedError",
+    "Settings",
+    "Stats",
+    "Tls",
+    "UnackedError",
+    "UnknownColumns",
+    "ValueType",
+    "__version__",
+    "composite_id",
+    "connect",
+    "uuid7",
+]

@@ -1,0 +1,125 @@
+"""Where the service is, and how a connection to it is made.
+
+`Link` knows the addresses and the credentials. Each session asks it for a channel of its own and asks again when its
+server drains or stays silent; the link then turns to the next address. Channels are made lazily, in the process that
+uses them: one made before a fork is never used after it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from headrace.errors import InvalidArgumentError
+
+DEFAULT_PORT = 50051
+
+_OPTIONS: Sequence[tuple[str, int]] = (
+    ("grpc.keepalive_time_ms", 30_000),  # finds a peer that is gone without a word; servers allow one every 10 s
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),  # an idle stream is still a stream
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),  # acks are 256 KiB at most, pages of models larger
+    ("grpc.max_send_message_length", -1),  # the batch limit is the service's to tell
+    ("grpc.enable_retries", 0),  # the session resends by itself, and gRPC's retry buffer copies every message
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection: it must leave a draining server
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How to speak TLS.
+
+    Attributes:
+        roots: PEM certificates to trust. Default: gRPC's own list.
+        certificate: PEM certificate chain of this client, for mutual TLS.
+        key: PEM private key of `certificate`.
+        server_name: Name expected in the server's certificate, where it differs from the address.
+    """
+
+    roots: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+    server_name: str | None = None
+
+
+def parse_addresses(text: str) -> list[str]:
+    """Return the addresses in "host:port,host:port"; the port is 50051 where it is missing.
+
+    Raises:
+        InvalidArgumentError: There is none, or a port is no port.
+    """
+    addresses = []
+    for part in (piece.strip() for piece in text.split(",")):
+        if not part:
+            continue
+        if part.startswith("unix:"):
+            addresses.append(part)
+            continue
+        host, colon, port = part.rpartition(":")
+        if not colon or part.endswith("]"):  # "[::1]" has colons, but no port
+            host, port = part, str(DEFAULT_PORT)
+        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise InvalidArgumentError(f"address {part!r}: expected host:port")
+        addresses.append(f"{host}:{port}")
+    if not addresses:
+        raise InvalidArgumentError(f"address {text!r}: expected host:port, or several with commas between")
+    return addresses
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether `address` cannot leave this machine."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Link:
+    """Addresses and credentials of the service.
+
+    Args:
+        addresses: "host:port", or several with commas between.
+        api_key: Sent with every call.
+        tls: True for TLS with default roots, a Tls, or False for plaintext. None: plaintext on loopback, else TLS.
+    """
+
+    def __init__(self, addresses: str, *, api_key: str | None = None, tls: Tls | bool | None = None) -> None:
+        self._addresses = parse_addresses(addresses)
+        if tls is None:
+            tls = not all(map(is_loopback, self._addresses))
+        self._tls = Tls() if tls is True else tls or None
+        self.metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._turns = itertools.cycle(self._addresses)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Link({','.join(self._addresses)}, {'tls' if self._tls else 'plaintext'})"
+
+    def connect(self) -> grpc.Channel:
+        """Return a new channel to the next address; it connects when it is first used."""
+        with self._lock:
+            address = next(self._turns)
+        if self._tls is None:
+            return grpc.insecure_channel(address, _OPTIONS)
+        options = list[tuple[str, int | str]](_OPTIONS)
+        if self._tls.server_name:
+            options.append(("grpc.ssl_target_name_override", self._tls.server_name))
+        credentials = grpc.ssl_channel_credentials(self._tls.roots, self._tls.key, self._tls.certificate)
+        return grpc.secure_channel(address, credentials, options)
+
+    def after_fork_in_child(self) -> None:
+        """Be usable in a forked child, whoever held the lock."""
+        self._lock = threading.Lock()

@@ -1,0 +1,311 @@
+"""The client: the front door of the SDK.
+
+It owns two lanes (events, labels), the registry's connection and the counters; nothing of it starts a thread or a
+connection before it is needed, so `connect` never waits and a model server starts while headrace is away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from headrace import lifetime
+from headrace.channel import Link, Tls, is_loopback, parse_addresses
+from headrace.counters import Counters
+from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
+from headrace.lane import Lane
+from headrace.model import Model
+from headrace.notices import Notices
+from headrace.publishing import Publisher
+from headrace.registry import Registry
+from headrace.results import BatchOutcome, Stats
+from headrace.rows import event_table, label_table
+from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
+from headrace.session import QuarantinedBatch
+from headrace.settings import Settings
+from headrace.v1 import batch_pb2
+
+
+class Client:
+    """A connection to headrace, shared by all threads of a process; made by `headrace.connect`."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        project: str = "",
+        settings: Settings | None = None,
+        on_result: Callable[[BatchOutcome], object] | None = None,
+        on_error: Callable[[HeadraceError], object] | None = None,
+        on_drop: Callable[[str, int], object] | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self._link = link
+        self._counters = Counters()
+        self._notices = Notices(self.settings.warn_interval_s, on_result=on_result, on_error=on_error, on_drop=on_drop)
+        self._events = self._lane(batch_pb2.RECORD_KIND_EVENTS, project)
+        self._labels = self._lane(batch_pb2.RECORD_KIND_LABELS, project)
+        self._publisher = Publisher(self._events, self._labels, self._counters)
+        self._registry = Registry(link, project, self.settings)
+        self._models: dict[tuple[str, str], Model] = {}
+        self._is_closed = False
+        lifetime.watch(self)
+
+    def _lane(self, kind: batch_pb2.RecordKind.ValueType, project: str) -> Lane:
+        return Lane(
+            kind,
+            event_table if kind == batch_pb2.RECORD_KIND_EVENTS else label_table,
+            link=self._link,
+            project=project,
+            settings=self.settings,
+            counters=self._counters,
+            notices=self._notices,
+            logged=lambda: self._logged,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except UnackedError:
+            if error is None:  # an error of the body is the more important one; counters keep what this one says
+                raise
+
+    def __repr__(self) -> str:
+        return f"Client({self._link!r}{', closed' if self._is_closed else ''})"
+
+    def model(self, name: str, version: str = "") -> Model:
+        """Return a handle of a model without asking the service: it works while headrace is away.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._models.setdefault((name, version), self._handle(name, version, None))
+
+    def register(
+        self,
+        schema: Schema,
+        *,
+        name: str,
+        version: str = "",
+        identity: Identity = Identity.UNIQUE,
+        event_id_type: EventIdType = EventIdType.TEXT,
+        unknown_columns: UnknownColumns = UnknownColumns.REJECT,
+    ) -> Model:
+        """Make a model with its tables, or add a version and new columns to one that is there; return its handle.
+
+        The same call again changes nothing.
+
+        Args:
+            schema: The model's columns.
+            name: Name of the model, 1–48 characters after folding to [a-z][a-z0-9_]*.
+            version: Version this handle logs under.
+            identity: How repeated events are recognised; fixed from now on.
+            event_id_type: Type of event ids; fixed from now on.
+            unknown_columns: What happens to columns that are not registered.
+
+        Raises:
+            ServiceError: The service refuses (MODEL_INVALID, NAME_INVALID, TYPE_CONFLICT …), or is away for
+                call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        info = self._registry.register(
+            schema,
+            name=name,
+            version=version,
+            identity=identity,
+            event_id_type=event_id_type,
+            unknown_columns=unknown_columns,
+        )
+        return self._handle(name, version, info)
+
+    def get_model(self, name: str, version: str = "") -> Model:
+        """Return a handle of a registered model that knows its schema (`handle.info`).
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            ServiceError: As register.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._handle(name, version, self._registry.get(name))
+
+    def list_models(self) -> Iterator[ModelInfo]:
+        """Yield the models of the project, by name; pages are fetched as they are needed.
+
+        Raises:
+            ServiceError: As register.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._registry.list()
+
+    def update_model(
+        self,
+        name: str,
+        *,
+        add: Sequence[Column] = (),
+        unknown_columns: UnknownColumns | None = None,
+        revision: int = 0,
+    ) -> ModelInfo:
+        """Add columns to a model, or change what happens to unknown ones; open sessions go on.
+
+        Args:
+            name: Name of the model.
+            add: Columns to add; those that are there already change nothing.
+            unknown_columns: New policy. Default: as it is.
+            revision: Revision you have seen; REVISION_CONFLICT when it is no longer current. Default 0: any.
+
+        Raises:
+            ServiceError: As register.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._registry.update(name, add=tuple(add), unknown_columns=unknown_columns, revision=revision)
+
+    def flush(self, timeout: float = 30.0) -> None:
+        """Wait until every row logged so far is acknowledged; the client stays open.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            FlushTimeout: The time passed; its message and attributes say how much has no ack. Delivery goes on.
+            SessionFailedError: A session is over: what has no ack will never have one.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        deadline = time.monotonic() + timeout
+        for lane in (self._events, self._labels):
+            lane.flush(deadline)
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Accept nothing more, wait for the acks of the rest, then release threads and connections. Safe twice.
+
+        Args:
+            timeout: Seconds to wait for acks.
+
+        Raises:
+            UnackedError: The time passed with rows unacknowledged (of both lanes together).
+            SessionFailedError: A session had ended before, with rows unacknowledged.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        lifetime.forget(self)
+        self._publisher.close()
+        deadline = time.monotonic() + timeout
+        errors = []
+        for lane in (self._events, self._labels):
+            try:
+                lane.close(deadline)
+            except UnackedError as error:
+                errors.append(error)
+        self._registry.close()
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            message = "; ".join(map(str, errors))
+            raise UnackedError(message, rows=sum(e.rows for e in errors), batches=sum(e.batches for e in errors))
+
+    def stats(self) -> Stats:
+        """Return where every row is. Counters of rows that move at this moment may be in either place."""
+        counters = self._counters
+        return Stats(
+            logged=self._logged,
+            stored=counters.stored,
+            duplicate=counters.duplicate,
+            conflict=counters.conflict,
+            rejected=counters.rejected,
+            uncounted=counters.uncounted,
+            quarantined=counters.quarantined,
+            unacked=self._events.unacked()[0] + self._labels.unacked()[0],
+            dropped=dict(counters.dropped),
+            joined=counters.joined,
+            parked=counters.parked,
+            pending=counters.pending,
+            buffered=len(self._events.buffer.rows) + len(self._labels.buffer.rows),
+            retried=counters.retried,
+            batches=counters.batches,
+        )
+
+    def quarantined(self) -> Sequence[QuarantinedBatch]:
+        """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""
+        return [*self._events.session.quarantine, *self._labels.session.quarantine]
+
+    @property
+    def _logged(self) -> int:
+        return self._events.buffer.given + self._labels.buffer.given + self._counters.published
+
+    def _handle(self, name: str, version: str, info: ModelInfo | None) -> Model:
+        if not name:
+            raise InvalidArgumentError("a model has a name")
+        return Model(
+            name,
+            version,
+            events=self._events,
+            labels=self._labels,
+            publisher=self._publisher,
+            settings=self.settings,
+            info=info,
+        )
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("the client is closed")
+
+    def after_fork_in_child(self) -> None:
+        """Begin empty in a forked child: the parent delivers what it accepted. Called by lifetime.py."""
+        self._link.after_fork_in_child()
+        self._notices.after_fork_in_child()
+        self._counters.after_fork_in_child()
+        for lane in (self._events, self._labels):
+            lane.after_fork_in_child()
+        self._registry.after_fork_in_child()
+
+
+def connect(
+    address: str = "localhost:50051",
+    *,
+    api_key: str | None = None,
+    project: str = "",
+    tls: Tls | bool | None = None,
+    settings: Settings | None = None,
+    on_result: Callable[[BatchOutcome], object] | None = None,
+    on_error: Callable[[HeadraceError], object] | None = None,
+    on_drop: Callable[[str, int], object] | None = None,
+) -> Client:
+    """Return a client; nothing is sent yet, so it works while headrace is away.
+
+    Args:
+        address: "host:port", or several with commas between: they are tried in turn.
+        api_key: Key of the project.
+        project: The project you believe to write to; the service refuses when the key is another's. Default: the key's.
+        tls: True, a Tls with certificates, or False for plaintext. Default: plaintext on loopback, TLS elsewhere.
+        settings: Bounds, policies and times; see Settings.
+        on_result: Called with the outcome of each batch of logged rows, on a thread of the client; must not block.
+        on_error: Called when a batch is set aside or a session is over.
+        on_drop: Called with a reason and the number of rows this client dropped for it.
+
+    Raises:
+        InvalidArgumentError: The address is none, or an API key would travel in plaintext unasked.
+    """
+    addresses = parse_addresses(address)
+    if api_key and tls is None and not all(map(is_loopback, addresses)):
+        tls = True
+    return Client(
+        Link(address, api_key=api_key, tls=tls),
+        project=project,
+        settings=settings,
+        on_result=on_result,
+        on_error=on_error,
+        on_drop=on_drop,
+    )

@@ -1,0 +1,159 @@
+"""A lane: all that moves rows of one kind, from log() to the ack — buffer, sealer, session.
+
+Events and labels have a lane each, so that events never wait for the search that labels take. A lane costs nothing
+until its first row. A forked child gets the lane empty, with a producer_id of its own; the parent's is undisturbed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from headrace.buffer import Buffer, LoggedRow
+from headrace.channel import Link
+from headrace.counters import Counters
+from headrace.errors import FlushTimeout, SessionFailedError, UnackedError
+from headrace.notices import Notices
+from headrace.sealer import Sealer
+from headrace.session import Session
+from headrace.settings import Settings
+from headrace.table import RefusedRow, RowTable
+from headrace.v1 import batch_pb2
+
+_inherited: list[Session] = []
+"""Sessions of a parent process: never used, never closed, since their threads are not here."""
+
+
+class Lane:
+    """Buffer, sealer and session of one kind of rows.
+
+    Args:
+        kind: Kind of the rows.
+        to_table: Makes a table of logged rows.
+        link: Where the service is.
+        project: Project the rows go to.
+        settings: The client's settings.
+        counters: Where outcomes are counted.
+        notices: Warnings and callbacks.
+        logged: Returns how many rows the client was given.
+    """
+
+    def __init__(
+        self,
+        kind: batch_pb2.RecordKind.ValueType,
+        to_table: Callable[[Sequence[LoggedRow]], tuple[RowTable, list[RefusedRow]]],
+        *,
+        link: Link,
+        project: str,
+        settings: Settings,
+        counters: Counters,
+        notices: Notices,
+        logged: Callable[[], int],
+    ) -> None:
+        self.kind = kind
+        self.name = batch_pb2.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
+        self._to_table = to_table
+        self._link = link
+        self._project = project
+        self._settings = settings
+        self._counters = counters
+        self._notices = notices
+        self._logged = logged
+        self.buffer = Buffer(settings, counters)
+        self._make_workers()
+
+    def _make_workers(self) -> None:
+        self.session = Session(
+            self._link,
+            project=self._project,
+            settings=self._settings,
+            counters=self._counters,
+            notices=self._notices,
+            logged=self._logged,
+            name=f"headrace-{self.name}-session",
+        )
+        self.sealer = Sealer(
+            self.buffer,
+            self.session,
+            kind=self.kind,
+            to_table=self._to_table,
+            counters=self._counters,
+            notices=self._notices,
+            name=f"headrace-{self.name}-sealer",
+        )
+
+    def admit(self, row: LoggedRow) -> None:
+        """Take a row at a notice of the buffer, with the sealer running; as Buffer.admit."""
+        self.sealer.start()
+        self.buffer.admit(row)
+
+    def refuse(self, reason: str, error: Exception) -> None:
+        """Count a row whose arguments cannot be used, and say so."""
+        self.buffer.refuse(reason)
+        self._notices.warn(f"refused {reason}", f"a {self.name} row was dropped: {error}")
+
+    def unacked(self) -> tuple[int, int]:
+        """Return rows and sealed batches without an ack."""
+        window = self.session.window
+        with window.changed:
+            return len(self.buffer.rows) + self.sealer.in_hand + window.rows, len(window)
+
+    def flush(self, deadline: float) -> None:
+        """Wait until all rows given so far are acknowledged.
+
+        Raises:
+            FlushTimeout: The deadline passed first.
+            SessionFailedError: They never will be.
+        """
+        window = self.session.window
+        done = not (self.buffer.rows or self.sealer.in_hand) or self.sealer.flush(deadline)
+        through_seq = window.next_seq - 1
+        if self.session.is_over:
+            raise self._failed()
+        try:
+            done = done and window.wait_settled(through_seq, deadline)
+        except Exception as error:
+            raise self._failed() from error
+        if not done:
+            rows, batches = self.unacked()
+            raise FlushTimeout(
+                f"{rows} {self.name} rows ({batches} sealed batches) have no ack yet; delivery goes on",
+                rows=rows,
+                batches=batches,
+            )
+
+    def close(self, deadline: float) -> None:
+        """Accept nothing more, deliver what is here until `deadline`, then release threads and connection.
+
+        Raises:
+            SessionFailedError: The session had ended before, with rows unacknowledged.
+            UnackedError: The deadline passed with rows unacknowledged.
+        """
+        self.buffer.close()
+        self.sealer.close(deadline)
+        failed = self._failed() if self.session.is_over else None
+        in_buffer = len(self.buffer.rows) + self.sealer.in_hand
+        self.session.close(deadline)
+        self.sealer.close(time.monotonic() + 1.0)  # it may have waited for the window
+        if failed is not None:
+            raise failed
+        rows, batches = self.unacked()
+        if rows or batches or in_buffer:
+            rows = max(rows, in_buffer)
+            raise UnackedError(
+                f"closed with {rows} {self.name} rows ({batches} sealed batches) without an ack",
+                rows=rows,
+                batches=batches,
+            )
+
+    def _failed(self) -> SessionFailedError:
+        rows, batches = self.unacked()
+        cause = self.session.window.failure
+        assert cause is not None  # noqa: S101 -- asked for only when the session is over
+        return SessionFailedError(cause, rows=rows, batches=batches)
+
+    def after_fork_in_child(self) -> None:
+        """Begin empty, under a new producer_id; nothing of the parent's threads and connection is touched."""
+        _inherited.append(self.session)
+        self.buffer.after_fork_in_child()
+        self._make_workers()

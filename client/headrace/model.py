@@ -1,0 +1,247 @@
+"""A model handle: what a model server holds to log its events and labels.
+
+Making one needs no call, so a server starts while headrace is away. `log` is the hot path: it stamps the time, makes
+the id, and appends one tuple; all the rest happens on other threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from headrace.errors import BufferFullError, InvalidArgumentError
+from headrace.ids import uuid7
+from headrace.lane import Lane
+from headrace.plan import Roles
+from headrace.results import PublishResult
+from headrace.schema import ModelInfo
+from headrace.settings import Settings
+from headrace.table import Header
+from headrace.times import TimeLike, as_datetime, unix_micros
+from headrace.v1 import batch_pb2
+
+if TYPE_CHECKING:
+    from headrace.publishing import Publisher
+
+_time_ns = time.time_ns
+
+
+class Model:
+    """Handle of one version of one model; made by Client.model, register or get_model.
+
+    Attributes:
+        name: Name of the model.
+        version: Version stored with each event; empty: none.
+        info: The model as registered, where the handle came from register() or get_model(); else None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        *,
+        events: Lane,
+        labels: Lane,
+        publisher: Publisher,
+        settings: Settings,
+        info: ModelInfo | None = None,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.info = info
+        self._events = events
+        self._labels = labels
+        self._buffer = events.buffer
+        self._publisher = publisher
+        self._strict = settings.strict
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, version={self.version!r})"
+
+    def header(self, kind: batch_pb2.RecordKind.ValueType) -> Header:
+        """Return what batches of this handle say about themselves."""
+        return Header(kind, self.name, self.version)
+
+    def log(
+        self,
+        features: Mapping[str, object] | None = None,
+        prediction: object = None,
+        *,
+        predictions: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+        event_time: TimeLike | None = None,
+        latency_ms: float | None = None,
+        latency_s: float | None = None,
+        variant: str | None = None,
+        source: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        inclusion_probability: float | None = None,
+    ) -> str:
+        """Log one inference; returns at once.
+
+        Types of values are looked at later, batch by batch; a row that cannot be sent or stored is counted and warned
+        of, and never takes another one with it. Values are not copied deeply: do not change lists or dicts inside
+        `features` after the call.
+
+        Args:
+            features: Inputs of the model, by name: bool, int, float, str, datetime, list of numbers (embedding), list
+                of str, dict (JSON), None.
+            prediction: The model's only output.
+            predictions: Outputs of the model, by name, where there are several.
+            event_id: Your id, up to 128 bytes. Default: a new UUIDv7 that carries event_time's millisecond. On a
+                UNIQUE model (event_id, event_time) is the event's identity.
+            event_time: When the event happened; naive datetimes are UTC, numbers Unix seconds. Default: now.
+            latency_ms: How long the inference took, in milliseconds.
+            latency_s: The same in seconds; give one of them.
+            variant: Name of the variant that answered, e.g. "canary".
+            source: Where the event comes from, e.g. a host or an endpoint.
+            tags: Words to find events by.
+            metadata: Anything else, kept as JSON.
+            trace_id: W3C trace id.
+            span_id: W3C span id.
+            inclusion_probability: Probability with which this event was sampled.
+
+        Returns:
+            The event id: give it to log_label when the truth is known.
+
+        Raises:
+            BufferFullError: The buffer is full and the overflow policy is RAISE.
+            InvalidArgumentError: An argument cannot be used, and the client is strict. Else such rows are counted.
+            ClosedError: The client is closed, and strict. Else such rows are counted.
+        """
+        try:
+            if event_time is None:
+                now = _time_ns()
+                micros = now // 1000
+                if event_id is None:
+                    event_id = uuid7(now // 1_000_000)
+            else:
+                micros = unix_micros(event_time)
+                if event_id is None:
+                    event_id = uuid7(micros // 1000)
+            if latency_s is not None:
+                latency_ms = latency_s * 1e3
+            row = (
+                self,
+                event_id,
+                micros,
+                None if features is None else dict(features),
+                prediction,
+                predictions,
+                latency_ms,
+                variant,
+                source,
+                tags,
+                metadata,
+                trace_id,
+                span_id,
+                inclusion_probability,
+            )
+            buffer = self._buffer
+            if len(buffer.rows) < buffer.notice:
+                buffer.rows.append(row)
+            else:
+                self._events.admit(row)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, inference goes before its log
+            self._refused(error, self._events)
+            event_id = event_id or uuid7()
+        return event_id
+
+    def log_label(
+        self,
+        event_id: str,
+        *,
+        event_time: TimeLike | None = None,
+        label_time: TimeLike | None = None,
+        source: str | None = None,
+        **labels: object,
+    ) -> None:
+        """Log the truth about an event, at any time and in any order; returns at once.
+
+        Args:
+            event_id: The event's id.
+            event_time: The event's time, where it is known and the id is no UUIDv7: saves the search for the event.
+            label_time: When the label became known. Left empty when not given, so that a script run again repeats its
+                labels (DUPLICATE) instead of adding revisions.
+            source: Who says so; each source has revisions of its own.
+            **labels: Values by label name; `label=` names a model's only label.
+
+        Raises:
+            BufferFullError: The buffer is full and the overflow policy is RAISE.
+            InvalidArgumentError: An argument cannot be used, and the client is strict. Else such rows are counted.
+            ClosedError: The client is closed, and strict. Else such rows are counted.
+        """
+        try:
+            times = [None if t is None else as_datetime(t) for t in (event_time, label_time)]
+            row = (self, event_id, *times, source, labels)
+            buffer = self._labels.buffer
+            if len(buffer.rows) < buffer.notice:
+                buffer.rows.append(row)
+            else:
+                self._labels.admit(row)
+        except Exception as error:  # noqa: BLE001 -- as log
+            self._refused(error, self._labels)
+
+    def publish(
+        self,
+        source: object,
+        *,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        update: bool = False,
+        nan: str = "null",
+        timeout: float | None = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> PublishResult:
+        """Send many rows and wait until every one is acknowledged.
+
+        Args:
+            source: List (or iterator) of dicts, dict of lists, pandas or polars DataFrame, Arrow table or reader, or
+                the path of a .parquet or .csv file. Large sources are streamed.
+            event_id: Column that holds the ids. Default: "event_id" where there is one, else new ids are made.
+            event_time: Column that holds the times. Default: "event_time" where there is one, else now.
+            features: Columns that are features; with features or predictions given, only these, the labels and system
+                columns are sent. Default: every column that is nothing else.
+            predictions: Column or columns that are predictions.
+            labels: Column or columns that are labels; they are sent as labels, after their events. Default: the
+                registered ones where the handle knows them (register, get_model); with update every other column.
+            update: True: the rows are labels only, for events that are (or will be) there.
+            nan: "null" turns NaN of a pandas DataFrame into null, "keep" keeps it. NaN elsewhere is a value.
+            timeout: Seconds to wait for the last ack. Default: as long as it takes.
+            on_progress: Called with the number of rows acknowledged so far, after each batch.
+
+        Returns:
+            Counts, ids and verdicts; row numbers are those of the source.
+
+        Raises:
+            PublishTimeout: The timeout passed; what was sealed is still being delivered.
+            SessionFailedError: The session is over (FENCED, or refused).
+            InvalidArgumentError: A named column is not in the source, the source is of no known kind, or, with
+                update, a column is no label (reason IMMUTABLE_COLUMN).
+            ClosedError: The client is closed.
+        """
+        roles = Roles(
+            event_id=event_id,
+            event_time=event_time,
+            features=features,
+            predictions=[predictions] if isinstance(predictions, str) else predictions,
+            labels=[labels] if isinstance(labels, str) else labels,
+            update=update,
+        )
+        return self._publisher.publish(self, source, roles, nan=nan, timeout=timeout, on_progress=on_progress)
+
+    def _refused(self, error: Exception, lane: Lane) -> None:
+        """Count a row that could not be accepted; raise where the user asked for it."""
+        if isinstance(error, BufferFullError):
+            raise error
+        reason = getattr(error, "reason", InvalidArgumentError.reason)
+        lane.refuse(reason, error)
+        if self._strict:
+            raise error if hasattr(error, "reason") else InvalidArgumentError(str(error)) from error

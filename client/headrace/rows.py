@@ -1,0 +1,101 @@
+"""Logged rows → tables.
+
+In come the tuples that log() and log_label() append (their order is said here, once), out go RowTables of one model
+handle each, with the names the wire uses: a feature called like a system column is sent as f_<name>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from headrace.buffer import LoggedRow
+from headrace.table import RefusedRow, RowTable
+
+SYSTEM_COLUMNS = frozenset(
+    {
+        *("event_id", "event_time", "observed_time", "model_version", "variant", "latency_ms", "source", "tags"),
+        *("trace_id", "span_id", "metadata", "inclusion_probability", "label_time"),
+        *("media_uri", "media_content_type", "media_height", "media_width", "media_sha256"),
+    }
+)
+"""Columns every model has; their names mean the system's column."""
+
+EVENT_FIELDS = (
+    *("latency_ms", "variant", "source", "tags", "metadata", "trace_id", "span_id", "inclusion_probability"),
+)  # after the handle, id, time, features, prediction and predictions
+_EMPTY: Mapping[str, object] = {}
+
+
+def wire_name(name: str) -> str:
+    """Return the name a model's own column has on the wire."""
+    return f"f_{name}" if name in SYSTEM_COLUMNS else name
+
+
+def columns_of(rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[object]]:
+    """Return mappings as columns, by key; a key that a row does not have is null there."""
+    names = tuple(rows[0])
+    if len(names) > 1 and set(map(len, rows)) == {len(names)}:
+        try:  # the usual case: every row has the same keys
+            return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+        except KeyError:
+            pass
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
+
+
+def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
+    """Return rows of log() as a table, and those that name a column twice."""
+    _, ids, micros, features, prediction, predictions, *system = zip(*rows, strict=True)
+    cells: dict[str, Sequence[object]] = {}
+    clashes: dict[int, str] = {}
+    for name, values in _named(features):
+        _put(cells, wire_name(name), values, clashes)
+    for name, values in _named(predictions):
+        _put(cells, wire_name(name), values, clashes)
+    if prediction.count(None) < len(rows):
+        _put(cells, "prediction", prediction, clashes)
+    fields = zip(EVENT_FIELDS, system, strict=True)
+    cells |= {name: values for name, values in fields if values.count(None) < len(rows)}
+    return _without(RowTable(range(len(rows)), ids, micros, cells), clashes)
+
+
+def label_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
+    """Return rows of log_label() as a table."""
+    _, ids, event_times, label_times, sources, labels = zip(*rows, strict=True)
+    cells: dict[str, Sequence[object]] = {"event_time": event_times, "label_time": label_times, "source": sources}
+    clashes: dict[int, str] = {}
+    for name, values in _named(labels):
+        _put(cells, wire_name(name), values, clashes)
+    return _without(RowTable(range(len(rows)), ids, None, cells), clashes)
+
+
+def _named(mappings: Sequence[Mapping[str, object] | None]) -> Iterable[tuple[str, Sequence[object]]]:
+    if not any(mappings):
+        return ()
+    rows: Any = [_EMPTY if row is None else row for row in mappings] if None in mappings else mappings
+    return columns_of(rows).items()
+
+
+def _put(cells: dict[str, Sequence[object]], name: str, values: Sequence[object], clashes: dict[int, str]) -> None:
+    """Add a column; where the name is taken, rows with one value keep it and rows with two are clashes."""
+    if name not in cells:
+        cells[name] = values
+        return
+    merged = []
+    for row, (there, new) in enumerate(zip(cells[name], values, strict=True)):
+        if there is not None and new is not None:
+            clashes[row] = name
+        merged.append(new if there is None else there)
+    cells[name] = merged
+
+
+def _without(table: RowTable, clashes: Mapping[int, str]) -> tuple[RowTable, list[RefusedRow]]:
+    if not clashes:
+        return table, []
+    refused = [
+        RefusedRow(row, "COLUMN_REPEATED", name, f"{name} is given twice, as two kinds of column")
+        for row, name in clashes.items()
+    ]
+    return table.take([row for row in range(len(table.source_rows)) if row not in clashes]), refused

@@ -1,0 +1,283 @@
+"""Schemas: the columns of a model, said by hand or inferred from data, to the registry's protos and back."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from headrace.errors import InvalidArgumentError
+from headrace.kinds import Kind, Shape, common_kind, kinds_of_column
+from headrace.rows import SYSTEM_COLUMNS
+from headrace.sources import Names, first_chunk
+from headrace.v1 import model_pb2
+
+
+class ValueType(enum.Enum):
+    """Type of a column's values; every type has null."""
+
+    BOOL = model_pb2.VALUE_TYPE_BOOL
+    INT64 = model_pb2.VALUE_TYPE_INT64
+    FLOAT64 = model_pb2.VALUE_TYPE_FLOAT64
+    STRING = model_pb2.VALUE_TYPE_STRING
+    CATEGORY = model_pb2.VALUE_TYPE_CATEGORY
+    TIMESTAMP = model_pb2.VALUE_TYPE_TIMESTAMP
+    VECTOR = model_pb2.VALUE_TYPE_VECTOR
+    STRING_LIST = model_pb2.VALUE_TYPE_STRING_LIST
+    JSON = model_pb2.VALUE_TYPE_JSON
+
+
+class ColumnKind(enum.Enum):
+    """What a column is to its model."""
+
+    FEATURE = model_pb2.COLUMN_KIND_FEATURE
+    PREDICTION = model_pb2.COLUMN_KIND_PREDICTION
+    LABEL = model_pb2.COLUMN_KIND_LABEL
+    EXTRA = model_pb2.COLUMN_KIND_EXTRA
+
+
+class Identity(enum.Enum):
+    """How repeated events are recognised."""
+
+    UNIQUE = model_pb2.IDENTITY_UNIQUE
+    """By (event_id, event_time)."""
+    APPEND = model_pb2.IDENTITY_APPEND
+    """Only batches sent again are; the fastest."""
+
+
+class EventIdType(enum.Enum):
+    """Type of event_id in the database."""
+
+    TEXT = model_pb2.EVENT_ID_TYPE_TEXT
+    UUID = model_pb2.EVENT_ID_TYPE_UUID
+
+
+class UnknownColumns(enum.Enum):
+    """What the service does with a column that is not registered."""
+
+    REJECT = model_pb2.UNKNOWN_COLUMNS_REJECT
+    METADATA = model_pb2.UNKNOWN_COLUMNS_METADATA
+    ADD = model_pb2.UNKNOWN_COLUMNS_ADD
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a model."""
+
+    name: str
+    kind: ColumnKind
+    type: ValueType
+    dimension: int = 0
+    """Numbers in each vector; vectors only."""
+    description: str = ""
+
+
+TypeLike: TypeAlias = ValueType | str
+"""A type, as ValueType or as text: "float64", "category", "vector(384)"."""
+
+_VECTOR = re.compile(r"vector\((\d+)\)")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Schema:
+    """The columns of a model, beside the system ones.
+
+    Args:
+        features: Name → type of each input.
+        predictions: Name → type of each output.
+        labels: Name → type of each truth.
+        extras: Name → type of what else is stored with an event.
+
+    Raises:
+        InvalidArgumentError: A type is unknown, or a name stands twice.
+    """
+
+    columns: tuple[Column, ...]
+
+    def __init__(
+        self,
+        features: Mapping[str, TypeLike] | None = None,
+        predictions: Mapping[str, TypeLike] | None = None,
+        labels: Mapping[str, TypeLike] | None = None,
+        extras: Mapping[str, TypeLike] | None = None,
+    ) -> None:
+        groups = (
+            (ColumnKind.FEATURE, features),
+            (ColumnKind.PREDICTION, predictions),
+            (ColumnKind.LABEL, labels),
+            (ColumnKind.EXTRA, extras),
+        )
+        columns = tuple(_column(name, kind, given) for kind, group in groups for name, given in (group or {}).items())
+        _check_names(columns)
+        object.__setattr__(self, "columns", columns)
+
+    @classmethod
+    def of(cls, columns: Iterable[Column]) -> Schema:
+        """Return the schema of these columns.
+
+        Raises:
+            InvalidArgumentError: A name stands twice.
+        """
+        schema = cls()
+        object.__setattr__(schema, "columns", tuple(columns))
+        _check_names(schema.columns)
+        return schema
+
+    @classmethod
+    def infer(
+        cls,
+        source: object,
+        *,
+        features: Sequence[str] | None = None,
+        predictions: Sequence[str] | str | None = None,
+        labels: Sequence[str] | str | None = None,
+        extras: Sequence[str] | None = None,
+    ) -> Schema:
+        """Return the schema that holds the rows of `source`.
+
+        Types come from the data: of typed sources (DataFrame, Arrow) as they are declared, of dicts by their values,
+        where numbers are float64, since the next row may bring a fraction.
+
+        Args:
+            source: As for Model.publish; up to 10,000 rows are looked at.
+            features: Columns that are features. Default: every column that is nothing else, but event_id, event_time
+                and the other system columns.
+            predictions: Columns that are predictions.
+            labels: Columns that are labels.
+            extras: Columns to store beside, that are no inputs.
+
+        Raises:
+            InvalidArgumentError: A named column is not there, or a column has no value to tell its type or values of
+                several types.
+        """
+        inferred = first_chunk(source).types(_kind_type)
+        named = {
+            ColumnKind.PREDICTION: _names(predictions),
+            ColumnKind.LABEL: _names(labels),
+            ColumnKind.EXTRA: _names(extras),
+        }
+        taken = {name for names in named.values() for name in names}
+        if features is None:
+            features = [name for name in inferred if name not in taken and name not in SYSTEM_COLUMNS]
+        chosen = [(name, kind) for kind, names in ({ColumnKind.FEATURE: features} | named).items() for name in names]
+        missing = [name for name, _ in chosen if name not in inferred]
+        if missing:
+            raise InvalidArgumentError(f"the source has no column {', '.join(map(repr, missing))}")
+        faults = [f"{name}: {found}" for name, _ in chosen if isinstance(found := inferred[name], str)]
+        if faults:
+            raise InvalidArgumentError("cannot tell the type of " + "; ".join(faults))
+        return cls.of(Column(name, kind, *inferred[name]) for name, kind in chosen)
+
+    def names(self, kind: ColumnKind) -> list[str]:
+        """Return the names of the columns of one kind."""
+        return [column.name for column in self.columns if column.kind is kind]
+
+    def to_proto(self) -> list[model_pb2.ModelColumn]:
+        """Return the columns as the registry wants them."""
+        return [
+            model_pb2.ModelColumn(
+                name=column.name,
+                kind=column.kind.value,
+                type=column.type.value,
+                dimension=column.dimension,
+                description=column.description,
+            )
+            for column in self.columns
+        ]
+
+    @classmethod
+    def from_proto(cls, columns: Iterable[model_pb2.ModelColumn]) -> Schema:
+        """Return the columns of a registered model."""
+        return cls.of(
+            Column(c.name, ColumnKind(c.kind), ValueType(c.type), c.dimension, c.description) for c in columns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model as the registry knows it."""
+
+    project: str
+    name: str
+    schema: Schema
+    identity: Identity
+    event_id_type: EventIdType
+    unknown_columns: UnknownColumns
+    versions: tuple[str, ...]
+    revision: int
+    events_table: str
+    labels_table: str
+    """Empty when the model has no labels."""
+    joined_view: str
+    """Events with their latest labels; empty when the model has no labels."""
+    create_time: datetime
+    update_time: datetime
+
+    @classmethod
+    def from_proto(cls, model: model_pb2.Model) -> ModelInfo:
+        """Return what a registry call answered."""
+        return cls(
+            project=model.project,
+            name=model.name,
+            schema=Schema.from_proto(model.columns),
+            identity=Identity(model.identity or model_pb2.IDENTITY_UNIQUE),
+            event_id_type=EventIdType(model.event_id_type or model_pb2.EVENT_ID_TYPE_TEXT),
+            unknown_columns=UnknownColumns(model.unknown_columns or model_pb2.UNKNOWN_COLUMNS_REJECT),
+            versions=tuple(model.versions),
+            revision=model.revision,
+            events_table=model.events_table,
+            labels_table=model.labels_table,
+            joined_view=model.joined_view,
+            create_time=model.create_time.ToDatetime(UTC),
+            update_time=model.update_time.ToDatetime(UTC),
+        )
+
+
+def _column(name: str, kind: ColumnKind, given: TypeLike) -> Column:
+    if isinstance(given, ValueType):
+        return Column(name, kind, given)
+    vector = _VECTOR.fullmatch(given.lower())
+    if vector:
+        return Column(name, kind, ValueType.VECTOR, int(vector[1]))
+    try:
+        return Column(name, kind, ValueType[given.upper()])
+    except KeyError:
+        known = ", ".join(t.name.lower() for t in ValueType if t is not ValueType.VECTOR)
+        raise InvalidArgumentError(f"{name}: no type {given!r}; there are {known}, vector(n)") from None
+
+
+def _check_names(columns: Sequence[Column]) -> None:
+    names = [column.name for column in columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidArgumentError(f"columns stand twice: {', '.join(twice)}")
+
+
+def _names(given: Names | str | None) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given or ()
+
+
+_TYPE_OF_SHAPE = {
+    Shape.BOOL: ValueType.BOOL,
+    Shape.INT64: ValueType.FLOAT64,  # the next row may bring a fraction
+    Shape.FLOAT64: ValueType.FLOAT64,
+    Shape.TEXT: ValueType.STRING,
+    Shape.TIME: ValueType.TIMESTAMP,
+    Shape.TEXT_LIST: ValueType.STRING_LIST,
+    Shape.JSON: ValueType.JSON,
+}
+
+
+def _kind_type(values: Sequence[object]) -> tuple[ValueType, int] | str:
+    """Return type and dimension of a column of Python values, or what keeps it from being told."""
+    kind: Kind | None = common_kind(kinds_of_column(values))
+    if kind is None:
+        return "values of several types"
+    if kind.shape is Shape.VECTOR:
+        return ValueType.VECTOR, kind.dimension
+    if kind.shape not in _TYPE_OF_SHAPE:
+        return "no value tells it; name the type in a Schema"
+    return _TYPE_OF_SHAPE[kind.shape], 0

@@ -1,0 +1,344 @@
+"""A producer's session: one identity at the service, kept over any number of streams.
+
+In come sealed batches (through the window), out go acks to their receipts. One thread connects, reads answers, settles
+batches, and when a stream ends decides by one rule what follows: retryable → again after a wait; otherwise, was the
+session opened and is the ending about what it sent → the oldest batch is set aside and an empty one goes under its seq;
+else the session is over. Promise: no batch leaves the window but with its ack, set aside and told, or told at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+
+from headrace.channel import Link
+from headrace.counters import Counters
+from headrace.errors import FencedError, HeadraceError, ServiceError
+from headrace.notices import Notices
+from headrace.retry import Backoff, service_error
+from headrace.settings import Settings
+from headrace.stream import Stream
+from headrace.table import Limits
+from headrace.v1 import ingest_service_pb2
+from headrace.version import __version__
+from headrace.window import Receipt, SealedBatch, Window
+
+_INGEST = "/headrace.v1.IngestService/Ingest"
+_ABOUT_THE_CALLER = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+logger = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What Opened says about the shape of batches."""
+
+    limits: Limits
+    suggested_rows: int
+    linger_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedBatch:
+    """A batch that ended the stream and was set aside."""
+
+    seq: int
+    rows: int
+    request: bytes
+    """Serialized headrace.v1.IngestRequest, for whoever looks into it."""
+    error: HeadraceError
+
+
+class Session:
+    """One producer_id, its window and its thread.
+
+    Args:
+        link: Where the service is.
+        project: Project the rows go to; empty: the credential's.
+        settings: The client's settings.
+        counters: Where outcomes are counted.
+        notices: Warnings and callbacks.
+        logged: Returns how many rows the client was given, for reports.
+        name: Name of the thread.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        project: str,
+        settings: Settings,
+        counters: Counters,
+        notices: Notices,
+        logged: Callable[[], int],
+        name: str,
+    ) -> None:
+        self.producer_id = str(uuid.uuid4())
+        self.window = Window(settings.window_bytes)
+        self.advice: Advice | None = None
+        self.quarantine: list[QuarantinedBatch] = []
+        self._link = link
+        self._project = project
+        self._settings = settings
+        self._counters = counters
+        self._notices = notices
+        self._logged = logged
+        self._name = name
+        self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
+        self._channel: grpc.Channel | None = None
+        self._stream: Stream | None = None
+        self._thread: threading.Thread | None = None
+        self._reported = b""
+        self._reported_at = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no batch will ever be acknowledged any more."""
+        return self.window.failure is not None
+
+    def start(self) -> None:
+        """Begin to connect, if that has not begun."""
+        with self.window.changed:
+            if self._thread is None and not self.window.closing:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def wait_advice(self, deadline: float | None) -> Advice | None:
+        """Return what the service advised, as soon as it has; None when the deadline passed first.
+
+        Raises:
+            HeadraceError: The session is over.
+        """
+        self.start()
+        changed = self.window.changed
+        with changed:
+            while self.advice is None:
+                if self.window.failure is not None:
+                    raise self.window.failure
+                left_s = None if deadline is None else deadline - time.monotonic()
+                if self.window.closing or (left_s is not None and left_s <= 0):
+                    return None
+                changed.wait(left_s)
+            return self.advice
+
+    def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: float | None) -> int | None:
+        """Seal a batch; as Window.seal."""
+        self.start()
+        return self.window.seal(body, rows, receipt, deadline)
+
+    def close(self, deadline: float) -> None:
+        """Let what is sealed be acknowledged until `deadline`, then end stream, thread and channel."""
+        changed = self.window.changed
+        with changed:
+            self.window.closing = True
+            changed.notify_all()
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                self._abandon(HeadraceError("the client was closed before the ack"))
+                thread.join(1.0)  # a cancelled call ends at once
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _abandon(self, error: HeadraceError) -> None:
+        """Give up on everything without an ack; the thread ends."""
+        for batch in self.window.fail(error):
+            self._tell_failed(batch, error, set_aside=False)
+        if self._channel is not None:
+            self._channel.close()  # ends the call, and with it the reader's wait
+
+    def _run(self) -> None:
+        try:
+            while self._wait_until_needed():
+                stream = self._new_stream()
+                error = self._converse(stream)
+                self._after_stream(stream, error)
+        except Exception as error:
+            logger.exception("the session's thread has failed; this is a defect of headrace")
+            self.fail(HeadraceError(f"defect: {error!r}"))
+
+    def _wait_until_needed(self) -> bool:
+        """Wait until there is a reason to be connected; False when the session is over."""
+        window = self.window
+        with window.changed:
+            while True:
+                if window.failure is not None or (window.closing and not len(window)):
+                    return False
+                if len(window) or self.advice is None:
+                    return True
+                window.changed.wait(60.0)
+
+    def _new_stream(self) -> Stream:
+        with self.window.changed:
+            request = ingest_service_pb2.IngestRequest(
+                open=ingest_service_pb2.Open(
+                    producer_id=self.producer_id,
+                    next_seq=self.window.next_seq,
+                    results_through=self.window.oldest_seq - 1,
+                    project=self._project,
+                    client=f"headrace-python/{__version__}",
+                )
+            )
+            self._stream = Stream(
+                self.window,
+                request.SerializeToString(),
+                open_timeout_s=self._settings.open_timeout_s,
+                ack_timeout_s=self._settings.ack_timeout_s,
+                due_report=self._due_report,
+                resending=lambda batch: self._counters.count_retried(batch.rows),
+            )
+            return self._stream
+
+    def _converse(self, stream: Stream) -> ServiceError | None:
+        """Run one stream to its end; return why it ended, None for OK."""
+        if self._channel is None:
+            self._channel = self._link.connect()
+        ingest: grpc.StreamStreamMultiCallable[bytes, ingest_service_pb2.IngestResponse] = self._channel.stream_stream(
+            _INGEST,
+            request_serializer=None,  # the stream yields bytes
+            response_deserializer=ingest_service_pb2.IngestResponse.FromString,
+        )
+        call = ingest(stream, metadata=self._link.metadata)
+        stream.started(call)
+        try:
+            for response in call:
+                self._receive(stream, response)
+        except grpc.RpcError as error:
+            return stream.gave_up or service_error(error)
+        except ValueError as error:  # the channel was closed under the call
+            return ServiceError(str(error), code=None, reason="CLOSED", retryable=True)
+        finally:
+            stream.end()
+            call.cancel()
+        return None
+
+    def _receive(self, stream: Stream, response: ingest_service_pb2.IngestResponse) -> None:
+        match response.WhichOneof("message"):
+            case "opened":
+                self._on_opened(stream, response.opened)
+            case "ack":
+                self._on_ack(stream, response.ack)
+            case "credit":
+                stream.granted(response.credit.credit_bytes)
+            case "drain":
+                stream.drain(response.drain.deadline_ms)
+            case "model_updated":
+                self._notices.model_updated(response.model_updated.model)
+            case _:
+                pass  # a message of a newer service: it asks for nothing this client could do
+
+    def _on_opened(self, stream: Stream, opened: ingest_service_pb2.Opened) -> None:
+        settings = self._settings
+        max_bytes = opened.max_batch_bytes or 4 * 1024 * 1024
+        max_rows = opened.max_batch_rows or 100_000
+        linger_ms = settings.linger_ms or opened.suggested_linger_ms or 20
+        self.advice = Advice(
+            Limits(max_rows, min(max_bytes, settings.batch_bytes or max_bytes) - _SEQ_BYTES),
+            min(max_rows, settings.batch_rows or opened.suggested_batch_rows or 10_000),
+            linger_ms / 1e3,
+        )
+        if opened.ledger_regressed:
+            self._notices.warn(
+                "LEDGER_REGRESSED",
+                f"the service's database went back in time: rows of batches after {opened.last_committed_seq} and "
+                f"before {self.window.oldest_seq}, once acknowledged, are no longer there",
+            )
+        stream.opened(opened.credit_bytes)
+
+    def _on_ack(self, stream: Stream, ack: ingest_service_pb2.Ack) -> None:
+        """Settle batches; their receipts are told before anyone who waits for the settling goes on."""
+        results = {result.seq: result for result in ack.results}
+        with self.window.changed:
+            through_seq = min(ack.through_seq, stream.last_sent_seq)  # nothing is settled that was not sent
+            settled = self.window.through(through_seq)
+        for batch in settled:
+            result = results.get(batch.seq)
+            if batch.receipt is not None:
+                self._counters.count_settled(batch.rows, result)
+                self._notices.guard(batch.receipt.settled, batch, result)
+        with self.window.changed:
+            self.window.settle(through_seq)
+            stream.acked()
+        stream.granted(ack.credit_bytes)
+
+    def _after_stream(self, stream: Stream, error: ServiceError | None) -> None:
+        """Decide what follows the end of a stream."""
+        if stream.made_progress:
+            self._backoff.reset()
+        if stream.is_draining or not stream.made_progress:
+            self._renew_channel()
+        if error is None or error.retryable or stream.is_draining:
+            self._wait_before_next(stream, error)
+        elif isinstance(error, FencedError) or not stream.is_open or error.code in _ABOUT_THE_CALLER:
+            self.fail(error)
+        else:
+            self._set_oldest_aside(error)
+
+    def _wait_before_next(self, stream: Stream, error: ServiceError | None) -> None:
+        if stream.made_progress and (error is None or stream.is_draining):
+            return  # a server that drains: the next one is waiting
+        wait_s = self._backoff.next_s(error.retry_after_s if error is not None else None)
+        if error is not None:
+            self._notices.warn("AWAY", f"the service is away, rows are kept; next try in {wait_s:.1f} s: {error}")
+        deadline = time.monotonic() + wait_s
+        window = self.window
+        with window.changed:
+            while window.failure is None and (left_s := deadline - time.monotonic()) > 0:
+                if window.closing and not len(window):
+                    return
+                window.changed.wait(left_s)
+
+    def _renew_channel(self) -> None:
+        """Leave this connection; the next stream goes to the next address."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _set_oldest_aside(self, error: ServiceError) -> None:
+        """Keep a batch that ends the stream from ending every stream."""
+        aside = self.window.set_oldest_aside()
+        if aside is None:  # nothing was in flight, or even the empty stand-in is refused: it is not the batch
+            self.fail(error)
+            return
+        self._counters.count_quarantined(aside.rows)
+        self.quarantine.append(QuarantinedBatch(aside.seq, aside.rows, aside.frame, error))
+        while sum(len(kept.request) for kept in self.quarantine[1:]) > self._settings.quarantine_bytes:
+            self.quarantine.pop(0)
+        self._tell_failed(aside, error, set_aside=True)
+        self._notices.error(error)
+
+    def fail(self, error: HeadraceError) -> None:
+        """End the session for good and tell everyone who waits."""
+        for batch in self.window.fail(error):
+            self._tell_failed(batch, error, set_aside=False)
+        self._renew_channel()
+        self._notices.error(error)
+
+    def _tell_failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
+        if batch.receipt is not None:
+            self._notices.guard(batch.receipt.failed, batch, error, set_aside=set_aside)
+
+    def _due_report(self, last: bool) -> tuple[bytes | None, float]:
+        """Return the report when it is due and changed, and seconds until the next. Called by the writer, lock held."""
+        now = time.monotonic()
+        left_s = self._reported_at + self._settings.report_interval_s - now
+        if left_s > 0 and not last:
+            return None, left_s
+        self._reported_at = now
+        report = self._counters.report(self._logged())
+        request = ingest_service_pb2.IngestRequest(report=report).SerializeToString(deterministic=True)
+        if request == self._reported:
+            return None, self._settings.report_interval_s
+        self._reported = request
+        return request, 0.0
+
+
+_SEQ_BYTES = 11  # tag and varint of the largest seq, added to a body when it is sealed
