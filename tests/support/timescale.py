@@ -33,24 +33,33 @@ SERVER_SETTINGS = {
 
 # Reads until the session that holds the other end of its input is gone, however it went.
 REAPER = """
-import os, pathlib, shutil, signal, sys
+import os, pathlib, shutil, signal, sys, time
 sys.stdin.read()
 folder = pathlib.Path(sys.argv[1])
 try:
     os.kill(int((folder / "data/cluster/postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
 except (OSError, ValueError, IndexError):
     pass
-shutil.rmtree(folder, ignore_errors=True)
+for _ in range(100):
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        break
+    time.sleep(0.1)
 """
+
+
+def reachable_folder() -> Path:
+    """Make a new folder that the database's account can pass through; pytest's own are closed to it under root."""
+    folder = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
+    folder.chmod(0o711)
+    return folder
 
 
 class TimescaleCluster:
     """The cluster of one test session, with the faults that a test may do to it."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
-        # As root the database runs as another account, which has to pass through.
-        self._folder.chmod(0o711)
+        self._folder = reachable_folder()
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-c", REAPER, str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
         )

@@ -53,7 +53,7 @@ class EmbeddedDatabase:
 
     def __init__(self, settings: EmbeddedSettings, on_event: OnEvent | None = None) -> None:
         self._settings = settings
-        self._on_event = on_event or log_event
+        self._on_event = log_event if on_event is None else on_event
         self._directory = DataDirectory(settings.data_folder)
         self._ownership = Ownership(self._directory.lock)
         self._postmaster = Postmaster(self._directory)

@@ -124,7 +124,10 @@ class DataDirectory:
         require_reach(account, self.folder)
 
     def prepare_socket_folder(self, account: Account | None) -> None:
-        """Make the private socket folder, or make sure that the one that is there is ours.
+        """Make the private socket folder, or see that the one that is there is ours, and clear it of dead sockets.
+
+        PostgreSQL would clean up after itself, but gives way when the dead one's process id is in use again, or when
+        nobody waited for the dead process: both are usual in containers. So only call this when no database runs.
 
         Raises:
             DataDirectoryError: Somebody else made a folder of that name.
@@ -140,6 +143,8 @@ class DataDirectory:
         if account is not None:
             os.chown(folder, account.uid, account.gid, follow_symlinks=False)
         folder.chmod(0o700)
+        for left in folder.glob(".s.PGSQL.*"):
+            left.unlink()
 
     def read_access(self) -> Access | None:
         """Return the remembered port and password, or None when there are none that can be read."""
