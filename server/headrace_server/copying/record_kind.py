@@ -8,7 +8,13 @@ from headrace_server.validation.row_schema import RowSchema
 
 
 class RecordKind(Protocol):
-    """A kind of record, for any model."""
+    """A kind of record, for any model.
+
+    Attributes:
+        adds_columns: Whether an unknown column in its rows may become a column of the model.
+    """
+
+    adds_columns: bool
 
     def row_schema(self, model: ModelSchema) -> RowSchema | None:
         """What its rows may look like; None when the model takes none (reason NO_LABELS and its like)."""

@@ -30,6 +30,8 @@ class EventsKind:
         after_commit: Told of every group of events once it is committed: late kinds look there for rows that waited.
     """
 
+    adds_columns = True
+
     def __init__(self, after_commit: AfterCommit) -> None:
         self._after_commit = after_commit
         self._watches: dict[str, RepeatWatch] = {}

@@ -1,6 +1,6 @@
 """Rows refused and why, grouped by (reason, column): what validation finds wrong with a batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,10 @@ class Rejections:
         else:
             group.rows |= rows
 
+    def note(self, reason: str, message: str) -> None:
+        """Say what is wrong with a batch whose rows cannot be told apart, nor counted."""
+        self._groups[reason, ""] = RejectionGroup(reason, "", message, np.zeros(self.row_count, dtype=np.bool_))
+
     def add_all(self, reason: str, column: str, message: str) -> None:
         """Refuse every row."""
         self.add(reason, column, np.ones(self.row_count, dtype=np.bool_), message)
@@ -57,7 +61,7 @@ class Rejections:
         """The same refusals, to be added to without changing these."""
         twin = Rejections(self.row_count)
         for group in self._groups.values():
-            twin.add(group.reason, group.column, group.rows, group.message)
+            twin._groups[group.reason, group.column] = replace(group, rows=group.rows.copy())
         return twin
 
     def mask(self) -> npt.NDArray[np.bool_]:

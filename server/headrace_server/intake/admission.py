@@ -1,0 +1,106 @@
+"""The bound on memory: every byte between the socket and the commit is reserved from one budget.
+
+The bound is enforced by not reading. A stream posts its next read only once it holds a reservation; streams that must
+wait stand in one queue, first come first served, and are not refused. What a message weighs is known only when it has
+been read, so a stream reserves what its largest recent message would take, and begins small: the difference is charged
+when the message is there, and as long as the budget is overdrawn nobody reads. A stream that is silent for a second
+shrinks its reservation back to the small one: idle streams must not starve busy ones.
+"""
+
+import asyncio
+from collections import deque
+
+SMALLEST_BYTES = 64 * 1024
+SILENCE_S = 1.0
+
+
+class MemoryBudget:
+    """Bytes that may be in memory at once."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self.total_bytes = total_bytes
+        self.used_bytes = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def reserve(self, size_bytes: int) -> "Reservation":
+        """Wait for memory, behind everybody who waits already. More than the whole budget is had alone."""
+        if self._waiting or not self._fits(size_bytes):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((size_bytes, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # granted in the same moment
+                    self.charge(-size_bytes)
+                else:
+                    self._waiting.remove((size_bytes, turn))
+                    self._wake()
+                raise
+        else:
+            self.used_bytes += size_bytes
+        return Reservation(self, size_bytes)
+
+    def charge(self, difference: int) -> None:
+        """Take or give bytes without waiting; taking may overdraw the budget, giving lets others go on."""
+        self.used_bytes += difference
+        if difference < 0:
+            self._wake()
+
+    def _fits(self, size_bytes: int) -> bool:
+        return self.used_bytes + size_bytes <= self.total_bytes or self.used_bytes <= 0
+
+    def _wake(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size_bytes, turn = self._waiting.popleft()
+            self.used_bytes += size_bytes
+            turn.set_result(None)
+
+
+class Reservation:
+    """Bytes held from the budget until they are released."""
+
+    def __init__(self, budget: MemoryBudget, size_bytes: int) -> None:
+        self._budget = budget
+        self.size_bytes = size_bytes
+
+    def resize(self, size_bytes: int) -> None:
+        """Hold so much from now on."""
+        difference, self.size_bytes = size_bytes - self.size_bytes, size_bytes
+        self._budget.charge(difference)
+
+    def release(self) -> None:
+        """Hold nothing; safe to say twice."""
+        self.resize(0)
+
+
+class ReadAllowance:
+    """What one stream reserves before each of its reads."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self._expected_bytes = SMALLEST_BYTES
+
+    async def before_read(self) -> "PostedRead":
+        """Wait until the stream may read its next message."""
+        return PostedRead(await self._budget.reserve(self._expected_bytes))
+
+    def learn(self, weight_bytes: int) -> None:
+        """Remember what a message weighed: large ones at once, small ones by and by."""
+        self._expected_bytes = max(SMALLEST_BYTES, weight_bytes, self._expected_bytes // 2)
+
+
+class PostedRead:
+    """The reservation of a read that is under way; shrinks while the stream is silent."""
+
+    def __init__(self, reservation: Reservation) -> None:
+        self.reservation = reservation
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(SILENCE_S, self._shrink)
+
+    def arrived(self) -> None:
+        """The message is there: the reservation is to be resized to what it weighs, and released once it is settled."""
+        self._silence.cancel()
+
+    def _shrink(self) -> None:
+        if self.reservation.size_bytes > SMALLEST_BYTES:
+            self.reservation.resize(SMALLEST_BYTES)

@@ -1,0 +1,110 @@
+"""What a stream is told: acks in the order of seq, changes of its models, and the drain.
+
+Filled from three sides without waiting (batches are settled by copiers, models change in the registry, the server
+drains), emptied by the session's one writer. `wake` is set whenever there may be something to say.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server.batching.batch import PendingBatch
+from headrace_server.batching.verdicts import is_plain
+from headrace_server.intake.admission import Reservation
+from headrace_server.models.schema import ModelSchema
+from headrace_server.models.wire import to_proto
+
+MAX_ACK_BYTES = 256 * 1024
+CREDIT_BATCHES = 8  # of the largest size: how far a client may be ahead of what was received
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """A batch that was taken in and is not acked, with the memory it holds."""
+
+    batch: PendingBatch
+    reservation: Reservation
+
+
+class Answers:
+    """The answers of one session."""
+
+    def __init__(self, max_batch_bytes: int) -> None:
+        self.wake = asyncio.Event()
+        self._window_bytes = CREDIT_BATCHES * max_batch_bytes
+        self._in_flight: deque[InFlight] = deque()
+        self._models: set[tuple[str, str]] = set()
+        self._updates: dict[tuple[str, str], ModelSchema] = {}
+        self._drain_ms: int | None = None
+        self.received_bytes = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that are not acked."""
+        return len(self._in_flight)
+
+    @property
+    def credit_bytes(self) -> int:
+        """Bytes the client may send, counted from Open; never falls."""
+        return self.received_bytes + self._window_bytes
+
+    def expect(self, batch: PendingBatch, reservation: Reservation) -> None:
+        """Owe an ack for a batch; its memory is held until then."""
+        self._in_flight.append(InFlight(batch, reservation))
+        batch.settled.add_done_callback(lambda _: self.wake.set())
+
+    def watch(self, model: ModelSchema) -> None:
+        """Tell of changes of this model from now on."""
+        self._models.add((model.project, model.sql_name))
+
+    def on_model_changed(self, model: ModelSchema) -> None:
+        """A model has a new schema; of several changes the last is told."""
+        key = (model.project, model.sql_name)
+        if key in self._models:
+            self._updates[key] = model
+            self.wake.set()
+
+    def drain(self, deadline_ms: int) -> None:
+        """Tell the client to go elsewhere within the deadline."""
+        self._drain_ms = deadline_ms
+        self.wake.set()
+
+    def messages(self) -> Iterator[pb.IngestResponse]:
+        """Everything that can be said now.
+
+        Raises:
+            HeadraceError: The oldest batch could not be committed: the stream ends here.
+        """
+        if self._drain_ms is not None:
+            yield pb.IngestResponse(drain=pb.Drain(deadline_ms=self._drain_ms))
+            self._drain_ms = None
+        while self._updates:
+            _, model = self._updates.popitem()
+            yield pb.IngestResponse(model_updated=pb.ModelUpdated(model=to_proto(model)))
+        while self._in_flight and self._in_flight[0].batch.settled.done():
+            yield pb.IngestResponse(ack=self._next_ack())
+
+    def _next_ack(self) -> pb.Ack:
+        """One ack for all batches settled in a row, as far as its size goes."""
+        ack = pb.Ack()
+        size = 0
+        while self._in_flight and self._in_flight[0].batch.settled.done() and size < MAX_ACK_BYTES:
+            oldest = self._in_flight[0]
+            result = oldest.batch.settled.result()
+            result.seq = ack.through_seq = oldest.batch.seq
+            self._in_flight.popleft()
+            oldest.reservation.release()
+            if result.replayed or not is_plain(result):
+                size += result.ByteSize()
+                ack.results.append(result)
+        ack.credit_bytes = self.credit_bytes
+        return ack
+
+    def abandon(self) -> None:
+        """The stream has ended: nobody waits for these any more. What is under way is committed all the same."""
+        for each in self._in_flight:
+            each.batch.settled.cancel()
+            each.reservation.release()
+        self._in_flight.clear()

@@ -1,0 +1,158 @@
+"""What all streams and calls of the process share: the ledger's door, the batchers, the unary way in.
+
+A session asks it to open, hands it batches, and forgets about copiers; Publish and the HTTP door are one call here.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from headrace.v1 import batch_pb2
+from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server.batching.batch import PendingBatch, Producer, Request
+from headrace_server.batching.batcher import Batcher
+from headrace_server.copying.ledger import Opening, open_session
+from headrace_server.errors import (
+    BatchTooLargeError,
+    DrainingError,
+    EmptyBatchError,
+    OverloadedError,
+    ProjectDeniedError,
+    RequestIdInvalidError,
+)
+from headrace_server.intake.admission import MemoryBudget
+from headrace_server.intake.limits import Limits, weight
+from headrace_server.intake.taking_in import TakingIn
+from headrace_server.models.registry import Registry
+from headrace_server.ops.metrics import Metrics
+from headrace_server.storage.outage import told_as_unavailable
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_PROJECT = "main"
+ACQUIRE_TIMEOUT_S = 10.0
+CALL_WAITS_S = 1.0  # for memory; then the caller is told to come back
+
+
+class IngestService:
+    """The way in, whichever door it came by."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        limits: Limits,
+        budget: MemoryBudget,
+        taking_in: TakingIn,
+        batchers: Sequence[Batcher],
+        registry: Registry,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        metrics: Metrics,
+    ) -> None:
+        self.instance = instance
+        self.limits = limits
+        self.budget = budget
+        self.registry = registry
+        self.metrics = metrics
+        self.draining = False
+        self._taking_in = taking_in
+        self._batchers = batchers
+        self._pool = pool
+
+    async def open_session(self, producer: Producer, wanted: pb.Open) -> Opening:
+        """Begin an epoch for a producer; older sessions of it are fenced from here on.
+
+        Raises:
+            ProjectDeniedError: There is no such project for this caller.
+            DrainingError: This replica is stopping.
+            DatabaseUnavailableError: The database does not answer.
+        """
+        self._check_draining()
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                await _check_project(connection, producer.project)
+                opening = await open_session(connection, producer, wanted.results_through, wanted.client[:128])
+        if opening.regressed:
+            self.metrics.ledger_regressed.inc()
+            log.error(
+                "ledger_regressed",
+                project=producer.project,
+                producer_id=str(producer.id),
+                client_was_told=wanted.results_through,
+                lost="rows between what the database has and what the client was told",
+            )
+        return opening
+
+    async def take_in(self, producer: Producer, epoch: int, batch: batch_pb2.Batch, size_bytes: int) -> PendingBatch:
+        """Take a stream's batch in; it waits for its commit from here on."""
+        pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch)
+        self._submit(pending)
+        return pending
+
+    async def publish(self, request: pb.PublishRequest) -> pb.PublishResponse:
+        """Commit one batch and tell what became of its rows; the same request again is answered from the books.
+
+        Raises:
+            RequestIdInvalidError: request_id is no UUID.
+            EmptyBatchError, BatchTooLargeError: The batch cannot be taken at all.
+            RequestIdReusedError: The id stands for other bytes.
+            OverloadedError, DrainingError, DatabaseUnavailableError: Later, or elsewhere.
+        """
+        self._check_draining()
+        try:
+            request_id = UUID(request.request_id)
+        except ValueError:
+            text = f"request_id must be a UUID, not {request.request_id[:60]!r}"
+            raise RequestIdInvalidError(text, fields={"request_id": "must be a UUID"}) from None
+        batch = request.batch
+        payload = batch.SerializeToString(deterministic=True)
+        if len(payload) > self.limits.max_batch_bytes:
+            text = (
+                f"the batch has {len(payload)} bytes; at most {self.limits.max_batch_bytes} are taken: send it in parts"
+            )
+            raise BatchTooLargeError(text, fields={"batch": text})
+        if batch.WhichOneof("form") is None:
+            raise EmptyBatchError("the batch has no rows", fields={"batch": "columns, rows or json must be there"})
+        project = request.project or DEFAULT_PROJECT
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                await _check_project(connection, project)
+        try:
+            async with asyncio.timeout(CALL_WAITS_S):
+                reservation = await self.budget.reserve(weight(batch, len(payload)))
+        except TimeoutError:
+            raise OverloadedError("no memory is free for the batch now; try again, or use the stream") from None
+        try:
+            origin = Request(project, request_id)
+            payload_hash = hashlib.sha256(payload).digest()
+            pending = await self._taking_in.take_in(origin, batch, len(payload), payload_hash=payload_hash)
+            if pending.row_count == 0 and not pending.letters:
+                raise EmptyBatchError("the batch has no rows", fields={"batch": "must have rows"})
+            self._submit(pending)
+            return pb.PublishResponse(result=await asyncio.shield(pending.settled))
+        finally:
+            reservation.release()
+
+    def on_report(self, report: pb.Report, before: pb.Report) -> None:
+        """Count what a client says it dropped since its last report."""
+        for policy, rows in report.dropped_rows.items():
+            since = rows - before.dropped_rows[policy]
+            if since > 0:
+                self.metrics.client_dropped(policy, since)
+
+    def _submit(self, pending: PendingBatch) -> None:
+        """Hand a batch to the copier of its producer: always the same one, so that its batches commit in order."""
+        self._batchers[hash(pending.origin) % len(self._batchers)].put(pending)
+
+    def _check_draining(self) -> None:
+        if self.draining:
+            raise DrainingError("this replica is stopping; connect again to reach another")
+
+
+async def _check_project(connection: "asyncpg.Connection[asyncpg.Record]", project: str) -> None:
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM headrace.projects WHERE name = $1)", project):
+        raise ProjectDeniedError(f"project {project!r} is not yours to write to")

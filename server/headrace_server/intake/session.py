@@ -1,0 +1,212 @@
+"""One stream of one producer: open, read batches, answer, end.
+
+Two conversations share the stream, and only the answering one writes to it:
+- *Reading*: reserve memory, read, take the batch in, owe its ack. Nothing here waits for a commit.
+- *Answering* (intake/answers.py): woken when a batch is settled, a model changed or a drain began; says what there is.
+  Batches are acked in the order of their seq; the first that failed ends the stream with its error.
+
+The client half-closes to end: when everything in flight is acked the stream ends with OK. If it just goes away, its
+batches in flight are committed all the same, and it will ask for their results when it opens again.
+"""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from headrace.v1 import batch_pb2
+from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server.batching.batch import Producer
+from headrace_server.copying.ledger import Opening
+from headrace_server.errors import (
+    AcksNotReadError,
+    MessageUnexpectedError,
+    MessageUnreadableError,
+    OpenExpectedError,
+    ProducerIdInvalidError,
+    SeqGapError,
+    StreamIdleError,
+)
+from headrace_server.intake.admission import ReadAllowance, Reservation
+from headrace_server.intake.answers import Answers
+from headrace_server.intake.limits import weight
+from headrace_server.intake.service import DEFAULT_PROJECT, IngestService
+
+log = structlog.get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class IngestSession:
+    """A session, from its Open to its end."""
+
+    def __init__(self, service: IngestService, context: Context) -> None:
+        self._service = service
+        self._context = context
+        self._allowance = ReadAllowance(service.budget)
+        self._answers = Answers(service.limits.max_batch_bytes)
+        self._next_seq: int | None = None  # known once the first batch says where the client resumes
+        self._reported = pb.Report()
+        self._last_message_at = 0.0
+        self._half_closed = False
+
+    async def run(self) -> None:
+        """Serve the stream to its end.
+
+        Raises:
+            HeadraceError: What the stream ends with.
+        """
+        producer, opening = await self._open()
+        unsubscribe = self._service.registry.subscribe(self._answers.on_model_changed)
+        try:
+            async with asyncio.TaskGroup() as conversations:
+                conversations.create_task(self._answer())
+                conversations.create_task(self._read(producer, opening))
+        except* Exception as errors:  # noqa: BLE001 - raised on: either conversation may end the stream
+            raise _first(errors) from None
+        finally:
+            unsubscribe()
+            self._answers.abandon()
+
+    def drain(self, deadline_ms: int) -> None:
+        """Tell the client to go elsewhere within the deadline."""
+        self._answers.drain(deadline_ms)
+
+    async def _open(self) -> tuple[Producer, Opening]:
+        limits = self._service.limits
+        try:
+            async with asyncio.timeout(limits.open_timeout_s):
+                message = await self._context.read()
+        except TimeoutError:
+            raise OpenExpectedError(f"no open came within {limits.open_timeout_s:g} seconds") from None
+        if message is grpc.aio.EOF:
+            raise OpenExpectedError("the stream ended before its open")
+        request = _parse(message)
+        if request.WhichOneof("message") != "open":
+            raise OpenExpectedError(f"the first message must be open, not {request.WhichOneof('message')}")
+        wanted = request.open
+        try:
+            producer = Producer(wanted.project or DEFAULT_PROJECT, UUID(wanted.producer_id))
+        except ValueError:
+            text = f"producer_id must be a UUID, not {wanted.producer_id[:60]!r}"
+            raise ProducerIdInvalidError(text, fields={"open.producer_id": "must be a UUID"}) from None
+        opening = await self._service.open_session(producer, wanted)
+        opened = pb.Opened(
+            last_committed_seq=opening.last_seq,
+            credit_bytes=self._answers.credit_bytes,
+            max_batch_bytes=limits.max_batch_bytes,
+            max_batch_rows=limits.max_batch_rows,
+            suggested_batch_rows=limits.suggested_batch_rows,
+            suggested_linger_ms=limits.suggested_linger_ms,
+            epoch=opening.epoch,
+            instance=self._service.instance,
+            project=producer.project,
+            ledger_regressed=opening.regressed,
+        )
+        await self._write(pb.IngestResponse(opened=opened))
+        return producer, opening
+
+    async def _read(self, producer: Producer, opening: Opening) -> None:
+        """Read until the client half-closes. The next read is posted only once memory for it is reserved."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._last_message_at = loop.time()
+            posted = await self._allowance.before_read()
+            self._service.metrics.backpressure_seconds.inc(loop.time() - self._last_message_at)
+            reservation = posted.reservation
+            try:
+                message = await self._context.read()
+                posted.arrived()
+                if message is grpc.aio.EOF:
+                    break
+                await self._on_message(_parse(message), len(message), reservation, producer, opening)
+            except BaseException:
+                reservation.release()
+                raise
+        reservation.release()
+        self._half_closed = True
+        self._answers.wake.set()
+
+    async def _on_message(
+        self, request: pb.IngestRequest, size_bytes: int, reservation: Reservation, producer: Producer, opening: Opening
+    ) -> None:
+        kind = request.WhichOneof("message")
+        if kind == "batch":
+            await self._on_batch(request.batch, size_bytes, reservation, producer, opening)
+        elif kind == "report":
+            reservation.release()
+            self._service.on_report(request.report, self._reported)
+            self._reported = request.report
+        else:
+            raise MessageUnexpectedError(f"after open the stream takes batches and reports, not {kind}")
+
+    async def _on_batch(
+        self, batch: batch_pb2.Batch, size_bytes: int, reservation: Reservation, producer: Producer, opening: Opening
+    ) -> None:
+        """Take a batch in and owe its ack. Sent again from before the open, it is answered from the ledger's books."""
+        self._check_seq(batch.seq, opening)
+        heavy = weight(batch, size_bytes)
+        reservation.resize(heavy)
+        self._allowance.learn(heavy)
+        self._answers.received_bytes += size_bytes
+        pending = await self._service.take_in(producer, opening.epoch, batch, size_bytes)
+        self._answers.expect(pending, reservation)
+        model = self._service.registry.peek(producer.project, batch.model)
+        if model is not None:
+            self._answers.watch(model)
+
+    def _check_seq(self, seq: int, opening: Opening) -> None:
+        """A resumed client begins anywhere up to the next batch the ledger waits for, and then leaves nothing out."""
+        latest = opening.last_seq + 1
+        expected = self._next_seq if self._next_seq is not None else min(seq, latest)
+        if seq != expected or seq < 1:
+            told = str(expected if self._next_seq is not None else latest)
+            text = f"batch {seq} came where {told} was expected: batches between them are missing, or sent twice"
+            raise SeqGapError(text, metadata={"expected_seq": told})
+        self._next_seq = seq + 1
+
+    async def _answer(self) -> None:
+        """Write what there is to say, until everything is said and the client has half-closed."""
+        while not (self._half_closed and not self._answers.in_flight):
+            self._answers.wake.clear()
+            for message in self._answers.messages():
+                await self._write(message)
+            if not self._answers.wake.is_set() and not (self._half_closed and not self._answers.in_flight):
+                await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        idle_limit = self._service.limits.idle_timeout_s
+        try:
+            async with asyncio.timeout(idle_limit):
+                await self._answers.wake.wait()
+        except TimeoutError:
+            silent = asyncio.get_running_loop().time() - self._last_message_at
+            if not self._answers.in_flight and silent >= idle_limit and not self._half_closed:
+                raise StreamIdleError(f"nothing was sent for {idle_limit:g} seconds; open again when needed") from None
+
+    async def _write(self, message: pb.IngestResponse) -> None:
+        limit = self._service.limits.acks_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._context.write(message)
+        except TimeoutError:
+            raise AcksNotReadError(f"the client did not read for {limit:g} seconds") from None
+
+
+def _parse(message: bytes) -> pb.IngestRequest:
+    try:
+        return pb.IngestRequest.FromString(message)
+    except DecodeError as error:
+        raise MessageUnreadableError(f"{len(message)} bytes that are no IngestRequest: {error}") from error
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    """The one error to end the stream with; the first that was raised."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)  # noqa: S101 - except* caught only those
+    return error

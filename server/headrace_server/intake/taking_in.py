@@ -1,0 +1,232 @@
+"""From a batch on the wire to a batch that waits for its commit: decode, find the model, validate.
+
+In: a Batch, from a stream, a unary call or the HTTP door. Out: a PendingBatch with its good rows as columns and a
+verdict for each bad one. Whatever can be said about a readable batch is said as verdicts: an unknown model, bytes that
+cannot be decoded, a limit that is passed reject all its rows with one reason, keep them as dead letters and consume its
+seq. So a poisoned batch never wedges its producer.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.v1 import batch_pb2
+from headrace_server.batching.batch import DeadLetter, PendingBatch, Producer, Request
+from headrace_server.copying.landing import Landing
+from headrace_server.copying.record_kind import RecordKind
+from headrace_server.dead_letters.letters import letter_of_batch, letters_of_rejections
+from headrace_server.decoding.decode import decode
+from headrace_server.decoding.decoded import DecodedRows, UndecodableError
+from headrace_server.errors import HeadraceError, RetryableError
+from headrace_server.intake.inference import infer_columns
+from headrace_server.intake.limits import Limits
+from headrace_server.models.registry import Registry
+from headrace_server.models.schema import ColumnKind, ModelSchema, UnknownColumns
+from headrace_server.ops.metrics import Metrics
+from headrace_server.validation.rejections import Rejections
+from headrace_server.validation.row_schema import Moment, RowSchema
+from headrace_server.validation.validate import ValidatedRows, unknown_columns, validate
+
+INLINE_BYTES = 16 * 1024  # smaller batches are decoded where they stand; for larger ones the event loop must not wait
+READ_AGAIN_AFTER_S = 1.0
+MAX_VERSION_BYTES = 128
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+
+@dataclass(frozen=True)
+class Received:
+    """A batch as it arrived.
+
+    Attributes:
+        origin: Whose it is.
+        batch: The batch.
+        size_bytes: Its size on the wire.
+        epoch: Epoch of the session; 0 for a request.
+        payload_hash: SHA-256 of a request's batch; empty for a stream.
+        at: When it had arrived, UTC.
+    """
+
+    origin: Producer | Request
+    batch: batch_pb2.Batch
+    size_bytes: int
+    epoch: int
+    payload_hash: bytes
+    at: datetime
+
+
+class RefusedBatchError(Exception):
+    """Every row of the batch is rejected, for one reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TakingIn:
+    """Takes batches in for all streams and calls of the process."""
+
+    def __init__(self, kinds: Mapping[int, RecordKind], registry: Registry, limits: Limits, metrics: Metrics) -> None:
+        self._kinds = kinds
+        self._registry = registry
+        self._limits = limits
+        self._metrics = metrics
+        self._read_again_at: dict[tuple[str, str], float] = {}
+
+    async def take_in(
+        self,
+        origin: Producer | Request,
+        batch: batch_pb2.Batch,
+        size_bytes: int,
+        *,
+        epoch: int = 0,
+        payload_hash: bytes = b"",
+    ) -> PendingBatch:
+        """Decode and validate a batch.
+
+        Args:
+            origin: Whose it is.
+            batch: The batch.
+            size_bytes: Its size on the wire.
+            epoch: Epoch of the session; 0 for a request.
+            payload_hash: SHA-256 of a request's batch; empty for a stream.
+
+        Raises:
+            DatabaseUnavailableError: The registry has to be asked about its model, and does not answer.
+        """
+        received = Received(origin, batch, size_bytes, epoch, payload_hash, datetime.now(UTC))
+        rows: DecodedRows | None = None
+        try:
+            rows = await _off_loop(size_bytes, decode, batch)
+            self._metrics.batch_rows.observe(rows.row_count)
+            self._metrics.rows_received.inc(rows.row_count)
+            if batch.WhichOneof("form") is None:
+                return _pending(received, None, _nothing(0), [])
+            kind = self._check_whole(received, rows)
+            model = await self._model_for(received, rows)
+            model, schema = await self._fitting(kind, model, rows)
+        except UndecodableError as error:
+            rejections = Rejections(0)
+            rejections.note("UNDECODABLE", str(error))
+            letter = letter_of_batch(batch.SerializeToString(), "UNDECODABLE", str(error))
+            return _pending(received, None, _nothing(0, rejections), [letter])
+        except RefusedBatchError as error:
+            assert rows is not None  # noqa: S101 - only what was decoded is refused
+            rejections = Rejections(rows.row_count)
+            rejections.add_all(error.reason, "", str(error))
+            letters = await _off_loop(size_bytes, letters_of_rejections, batch, rows, rejections)
+            return _pending(received, None, _nothing(rows.row_count, rejections), letters)
+        moment = Moment(received.at, batch.model_version)
+        validated, letters = await _off_loop(size_bytes, _validate, batch, rows, schema, moment)
+        return _pending(received, kind.landing(model), validated, letters)
+
+    def _check_whole(self, received: Received, rows: DecodedRows) -> RecordKind:
+        """Check what concerns the batch as a whole, before its model is looked for."""
+        limits, size_bytes = self._limits, received.size_bytes
+        if size_bytes > limits.max_batch_bytes:
+            text = f"{size_bytes} bytes; at most {limits.max_batch_bytes} are taken: send smaller batches"
+            raise RefusedBatchError("BATCH_TOO_LARGE", text)
+        if rows.row_count > limits.max_batch_rows:
+            text = f"{rows.row_count} rows; at most {limits.max_batch_rows} are taken: send smaller batches"
+            raise RefusedBatchError("BATCH_TOO_LARGE", text)
+        if rows.row_count == 0:
+            raise RefusedBatchError("EMPTY_BATCH", "the batch has a form but no rows")
+        if len(received.batch.model_version.encode()) > MAX_VERSION_BYTES:
+            raise RefusedBatchError("TEXT_TOO_LONG", f"model_version is longer than {MAX_VERSION_BYTES} bytes")
+        kind = self._kinds.get(received.batch.kind)
+        if kind is None:
+            raise RefusedBatchError("UNKNOWN_KIND", f"this service takes no rows of kind {received.batch.kind}")
+        return kind
+
+    async def _model_for(self, received: Received, rows: DecodedRows) -> ModelSchema:
+        project, name = received.origin.project, received.batch.model
+        model = self._registry.peek(project, name) or await self._registry.get(project, name)
+        if model is None and received.batch.kind == batch_pb2.RECORD_KIND_EVENTS:
+            try:
+                model = await self._registry.infer(project, name, infer_columns(rows.columns, ColumnKind.FEATURE))
+            except RetryableError:
+                raise
+            except HeadraceError as error:
+                raise RefusedBatchError("UNKNOWN_MODEL", error.message) from error
+        if model is None:
+            text = f"no model {name!r} in project {project!r}: register it, or let the service infer models"
+            raise RefusedBatchError("UNKNOWN_MODEL", text)
+        return model
+
+    async def _fitting(self, kind: RecordKind, model: ModelSchema, rows: DecodedRows) -> tuple[ModelSchema, RowSchema]:
+        """The model to validate by: read again, or grown, when the batch has a column it does not know."""
+        schema = kind.row_schema(model)
+        if schema is None:
+            raise RefusedBatchError("NO_LABELS", f"model {model.name!r} has no labels; add them with UpdateModel")
+        unknown = unknown_columns(rows, schema)
+        if unknown and self._may_read_again(model):
+            await self._registry.refresh([(model.project, model.sql_name)])
+            model = self._registry.peek(model.project, model.sql_name) or model
+            schema = kind.row_schema(model) or schema
+            unknown = unknown_columns(rows, schema)
+        if unknown and model.unknown_columns is UnknownColumns.ADD and kind.adds_columns:
+            columns = infer_columns(unknown, ColumnKind.FEATURE)
+            try:
+                model = await self._registry.update(model.project, model.sql_name, columns)
+            except RetryableError:
+                raise
+            except HeadraceError:
+                return model, schema  # the column cannot be added: validation tells its rows so
+            schema = kind.row_schema(model) or schema
+        return model, schema
+
+    def _may_read_again(self, model: ModelSchema) -> bool:
+        """Whether the registry may be asked again: NOTIFY tells of changes, this only covers its delay."""
+        key, now = (model.project, model.sql_name), monotonic()
+        if self._read_again_at.get(key, 0.0) > now:
+            return False
+        self._read_again_at[key] = now + READ_AGAIN_AFTER_S
+        return True
+
+
+def _validate(
+    batch: batch_pb2.Batch, rows: DecodedRows, schema: RowSchema, moment: Moment
+) -> tuple[ValidatedRows, list[DeadLetter]]:
+    validated = validate(rows, schema, moment)
+    return validated, letters_of_rejections(batch, rows, validated.rejections)
+
+
+def _nothing(row_count: int, rejections: Rejections | None = None) -> ValidatedRows:
+    return ValidatedRows(pa.table({}), np.empty(0, dtype=np.int64), rejections or Rejections(row_count))
+
+
+def _pending(
+    received: Received, landing: Landing | None, validated: ValidatedRows, letters: list[DeadLetter]
+) -> PendingBatch:
+    return PendingBatch(
+        origin=received.origin,
+        epoch=received.epoch,
+        seq=received.batch.seq,
+        kind=received.batch.kind,
+        model=received.batch.model,
+        model_version=received.batch.model_version,
+        target=landing,
+        table=validated.table,
+        places=validated.places,
+        row_count=validated.rejections.row_count,
+        rejections=validated.rejections,
+        letters=letters,
+        size_bytes=received.size_bytes,
+        received_at=received.at,
+        payload_hash=received.payload_hash,
+    )
+
+
+async def _off_loop(
+    size_bytes: int, work: Callable[Parameters, Returned], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Returned:
+    if size_bytes <= INLINE_BYTES:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
