@@ -40,6 +40,8 @@ async def grow(connection: asyncpg.Connection, standing: ModelSchema, grown: Mod
 
 
 async def _execute(connection: asyncpg.Connection, schema: ModelSchema, statements: list[str]) -> None:
+    if not statements:
+        return
     try:
         # One round trip: a model of many columns has a comment for each.
         await connection.execute("; ".join(statements))
