@@ -14,6 +14,8 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
 
 from headrace.channel import Tls
 from headrace.client import Client, connect
+from headrace.content_id import content_id
+from headrace.deadline import Deadline
 from headrace.errors import (
     BufferFullError,
     ClosedError,
@@ -51,6 +53,7 @@ __all__ = [
     "ClosedError",
     "Column",
     "ColumnKind",
+    "Deadline",
     "EventIdType",
     "FencedError",
     "FlushTimeout",
@@ -77,5 +80,6 @@ __all__ = [
     "__version__",
     "composite_id",
     "connect",
+    "content_id",
     "uuid7",
 ]

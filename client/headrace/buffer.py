@@ -76,8 +76,10 @@ class Buffer:
         with self._lock:
             if self._is_closed:
                 raise ClosedError("the client is closed")
-            self._weigh((row,))
+            if not self._row_bytes:
+                self._weigh((row,))
             if len(self.rows) < self._limit() or self._make_space():
+                self._weigh((row,))
                 self.rows.append(row)
             else:
                 self._drop(self._settings.overflow.value)

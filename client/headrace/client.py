@@ -6,7 +6,6 @@ connection before it is needed, so `connect` never waits and a model server star
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -14,6 +13,7 @@ from typing import Self
 from headrace import lifetime
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.counters import Counters
+from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.lane import Lane
 from headrace.model import Model
@@ -171,11 +171,11 @@ class Client:
         self._check_open()
         return self._registry.update(name, add=tuple(add), unknown_columns=unknown_columns, revision=revision)
 
-    def flush(self, timeout: float = 30.0) -> None:
+    def flush(self, timeout: float | Deadline = 30.0) -> None:
         """Wait until every row logged so far is acknowledged; the client stays open.
 
         Args:
-            timeout: Seconds to wait.
+            timeout: Seconds to wait, or a Deadline, which another thread can expire.
 
         Raises:
             FlushTimeout: The time passed; its message and attributes say how much has no ack. Delivery goes on.
@@ -183,15 +183,15 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        deadline = time.monotonic() + timeout
+        deadline = Deadline.of(timeout)
         for lane in (self._events, self._labels):
             lane.flush(deadline)
 
-    def close(self, timeout: float = 30.0) -> None:
+    def close(self, timeout: float | Deadline = 30.0) -> None:
         """Accept nothing more, wait for the acks of the rest, then release threads and connections. Safe twice.
 
         Args:
-            timeout: Seconds to wait for acks.
+            timeout: Seconds to wait for acks, or a Deadline.
 
         Raises:
             UnackedError: The time passed with rows unacknowledged (of both lanes together).
@@ -202,7 +202,7 @@ class Client:
         self._is_closed = True
         lifetime.forget(self)
         self._publisher.close()
-        deadline = time.monotonic() + timeout
+        deadline = Deadline.of(timeout)
         errors = []
         for lane in (self._events, self._labels):
             try:

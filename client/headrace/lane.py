@@ -6,12 +6,12 @@ until its first row. A forked child gets the lane empty, with a producer_id of i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from headrace.buffer import Buffer, LoggedRow
 from headrace.channel import Link
 from headrace.counters import Counters
+from headrace.deadline import Deadline
 from headrace.errors import FlushTimeout, SessionFailedError, UnackedError
 from headrace.notices import Notices
 from headrace.sealer import Sealer
@@ -98,7 +98,7 @@ class Lane:
         with window.changed:
             return len(self.buffer.rows) + self.sealer.in_hand + window.rows, len(window)
 
-    def flush(self, deadline: float) -> None:
+    def flush(self, deadline: Deadline) -> None:
         """Wait until all rows given so far are acknowledged.
 
         Raises:
@@ -122,7 +122,7 @@ class Lane:
                 batches=batches,
             )
 
-    def close(self, deadline: float) -> None:
+    def close(self, deadline: Deadline) -> None:
         """Accept nothing more, deliver what is here until `deadline`, then release threads and connection.
 
         Raises:
@@ -134,7 +134,7 @@ class Lane:
         failed = self._failed() if self.session.is_over else None
         in_buffer = len(self.buffer.rows) + self.sealer.in_hand
         self.session.close(deadline)
-        self.sealer.close(time.monotonic() + 1.0)  # it may have waited for the window
+        self.sealer.close(Deadline(1.0))  # it may have waited for the window
         if failed is not None:
             raise failed
         rows, batches = self.unacked()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from headrace.deadline import Deadline
 from headrace.errors import BufferFullError, InvalidArgumentError
 from headrace.ids import uuid7
 from headrace.lane import Lane
@@ -197,7 +198,7 @@ class Model:
         labels: str | Sequence[str] | None = None,
         update: bool = False,
         nan: str = "null",
-        timeout: float | None = None,
+        timeout: float | Deadline | None = None,
         on_progress: Callable[[int], object] | None = None,
     ) -> PublishResult:
         """Send many rows and wait until every one is acknowledged.
@@ -214,7 +215,8 @@ class Model:
                 registered ones where the handle knows them (register, get_model); with update every other column.
             update: True: the rows are labels only, for events that are (or will be) there.
             nan: "null" turns NaN of a pandas DataFrame into null, "keep" keeps it. NaN elsewhere is a value.
-            timeout: Seconds to wait for the last ack. Default: as long as it takes.
+            timeout: Seconds to wait for the last ack, or a Deadline, which another thread can expire. Default: as long
+                as it takes.
             on_progress: Called with the number of rows acknowledged so far, after each batch.
 
         Returns:
@@ -235,7 +237,9 @@ class Model:
             labels=[labels] if isinstance(labels, str) else labels,
             update=update,
         )
-        return self._publisher.publish(self, source, roles, nan=nan, timeout=timeout, on_progress=on_progress)
+        return self._publisher.publish(
+            self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress
+        )
 
     def _refused(self, error: Exception, lane: Lane) -> None:
         """Count a row that could not be accepted; raise where the user asked for it."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.counters import Counters
+from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, PublishTimeout, SessionFailedError
 from headrace.ids import uuid7
 from headrace.lane import Lane
@@ -52,7 +53,7 @@ class Publisher:
         roles: Roles,
         *,
         nan: str,
-        timeout: float | None,
+        deadline: Deadline,
         on_progress: Callable[[int], object] | None,
     ) -> PublishResult:
         """Send all rows of `source` and wait for their acks; as Model.publish."""
@@ -60,7 +61,6 @@ class Publisher:
             raise ClosedError("the client is closed")
         if nan not in {"null", "keep"}:
             raise InvalidArgumentError(f'nan={nan!r}: "null" or "keep"')
-        deadline = None if timeout is None else time.monotonic() + timeout
         run = _Run(self._lanes, self._counters, model, roles, deadline=deadline, on_progress=on_progress)
         return run.publish(source, nan)
 
@@ -75,7 +75,7 @@ class _Run:
         model: Model,
         roles: Roles,
         *,
-        deadline: float | None,
+        deadline: Deadline,
         on_progress: Callable[[int], object] | None,
     ) -> None:
         self._lanes = lanes
@@ -254,14 +254,12 @@ class _Books:
             self.failure = error
             self._changed.notify_all()
 
-    def wait(self, deadline: float | None) -> bool:
+    def wait(self, deadline: Deadline) -> bool:
         """Wait until every batch has its outcome or none will come; False when the deadline passed."""
         with self._changed:
             while self.open_batches and self.failure is None:
-                left_s = None if deadline is None else deadline - time.monotonic()
-                if left_s is not None and left_s <= 0:
+                if not deadline.wait(self._changed):
                     return False
-                self._changed.wait(left_s)
             return True
 
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from headrace.buffer import Buffer, LoggedRow
 from headrace.counters import Counters
+from headrace.deadline import Deadline
 from headrace.errors import HeadraceError
 from headrace.notices import Notices
 from headrace.receipts import LogReceipt
@@ -81,7 +81,7 @@ class Sealer:
                     self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                     self._thread.start()
 
-    def flush(self, deadline: float) -> bool:
+    def flush(self, deadline: Deadline) -> bool:
         """Have all rows that are in the buffer now sealed; False when the deadline passed first."""
         target = self._buffer.taken + len(self._buffer.rows)
         with self._progress:
@@ -90,18 +90,17 @@ class Sealer:
         with self._progress:
             # A row that DROP_OLDEST drops meanwhile leaves fewer to seal, and an empty buffer ends the wait.
             while self._position < target and (self._buffer.rows or self.in_hand):
-                if self._thread is None or (left_s := deadline - time.monotonic()) <= 0:
+                if self._thread is None or not deadline.wait(self._progress):
                     return False
-                self._progress.wait(min(left_s, _TICK_S))
         return True
 
-    def close(self, deadline: float) -> None:
+    def close(self, deadline: Deadline) -> None:
         """Seal what is there until `deadline`, then end the thread."""
         with self._progress:
             self._closing = True
         self._buffer.wake.set()
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._thread.join(min(deadline.left_s, threading.TIMEOUT_MAX))
 
     def _run(self) -> None:
         try:
@@ -121,7 +120,7 @@ class Sealer:
             self._sleep(0, _TICK_S)
             return True
         try:
-            advice = self._session.wait_advice(time.monotonic() + _TICK_S)
+            advice = self._session.wait_advice(Deadline(_TICK_S))
         except HeadraceError as error:
             if self._closing:
                 return False  # what is left stays in the buffer, counted as unacked
@@ -174,7 +173,7 @@ class Sealer:
             receipt = LogReceipt(self._notices, header, part.event_ids)
             count = len(part.source_rows)
             try:
-                while self._session.seal(part.body, count, receipt, time.monotonic() + _TICK_S) is None:
+                while self._session.seal(part.body, count, receipt, Deadline(_TICK_S)) is None:
                     self._tell_drops()
             except HeadraceError as error:
                 self._drop(error.reason, count, str(error))

@@ -19,6 +19,7 @@ import grpc
 
 from headrace.channel import Link
 from headrace.counters import Counters
+from headrace.deadline import Deadline
 from headrace.errors import FencedError, HeadraceError, ServiceError
 from headrace.notices import Notices
 from headrace.retry import Backoff, service_error
@@ -109,7 +110,7 @@ class Session:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
-    def wait_advice(self, deadline: float | None) -> Advice | None:
+    def wait_advice(self, deadline: Deadline) -> Advice | None:
         """Return what the service advised, as soon as it has; None when the deadline passed first.
 
         Raises:
@@ -121,18 +122,16 @@ class Session:
             while self.advice is None:
                 if self.window.failure is not None:
                     raise self.window.failure
-                left_s = None if deadline is None else deadline - time.monotonic()
-                if self.window.closing or (left_s is not None and left_s <= 0):
+                if self.window.closing or not deadline.wait(changed):
                     return None
-                changed.wait(left_s)
             return self.advice
 
-    def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: float | None) -> int | None:
+    def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: Deadline) -> int | None:
         """Seal a batch; as Window.seal."""
         self.start()
         return self.window.seal(body, rows, receipt, deadline)
 
-    def close(self, deadline: float) -> None:
+    def close(self, deadline: Deadline) -> None:
         """Let what is sealed be acknowledged until `deadline`, then end stream, thread and channel."""
         changed = self.window.changed
         with changed:
@@ -140,7 +139,7 @@ class Session:
             changed.notify_all()
         thread = self._thread
         if thread is not None:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(min(deadline.left_s, threading.TIMEOUT_MAX))
             if thread.is_alive():
                 self._abandon(HeadraceError("the client was closed before the ack"))
                 thread.join(1.0)  # a cancelled call ends at once

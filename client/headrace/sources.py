@@ -105,14 +105,13 @@ class RowChunk:
         return RowTable(source_rows, ids, event_micros, cells)
 
 
-def chunks(source: object, rows: int, *, nan: str = "null", columns: Names | None = None) -> Iterator[Chunk]:
+def chunks(source: object, rows: int, *, nan: str = "null") -> Iterator[Chunk]:
     """Yield the source in chunks of up to `rows` rows.
 
     Args:
         source: As for Model.publish.
         rows: Most rows in a chunk.
         nan: "null" or "keep": what NaN of a pandas DataFrame means.
-        columns: Columns that are needed, where the source can leave out others; None: all.
 
     Raises:
         InvalidArgumentError: The source is of no known kind.
@@ -122,7 +121,7 @@ def chunks(source: object, rows: int, *, nan: str = "null", columns: Names | Non
     elif isinstance(source, str | PathLike) or hasattr(source, "__arrow_c_stream__"):
         from headrace import frames  # noqa: PLC0415 -- the light client has no pyarrow
 
-        yield from frames.chunks(source, rows, nan=nan, columns=columns)
+        yield from frames.chunks(source, rows, nan=nan)
     elif isinstance(source, Iterable):
         yield from _of_rows(source, rows)
     else:

@@ -135,8 +135,8 @@ class Stream:
         """Return what is to be sent now, or how long to wait at most. Lock held."""
         now = time.monotonic()
         if self._open_request is not None:
-            message, self._open_request = self._open_request, None
-            return message, 0.0
+            opening, self._open_request = self._open_request, None
+            return opening, 0.0
         if self._ended or not self.is_open:
             return None, 0.0 if self._ended else self._left(self._open_deadline, now, "no answer to Open")
         if self._drain_deadline is not None:

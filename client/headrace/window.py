@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from headrace import wire
+from headrace.deadline import Deadline
 from headrace.errors import HeadraceError
 from headrace.v1 import result_pb2
 
@@ -75,8 +75,8 @@ class Window:
         """Seq of the oldest batch without an ack; next_seq when there is none. Results are known below it."""
         return self._batches[0].seq if self._batches else self.next_seq
 
-    def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: float | None) -> int | None:
-        """Give a batch its seq and its place; wait for space until `deadline` (time.monotonic; None: for ever).
+    def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: Deadline) -> int | None:
+        """Give a batch its seq and its place; wait for space until `deadline`.
 
         Returns:
             The seq, or None when the deadline passed.
@@ -90,7 +90,7 @@ class Window:
                     raise self.failure
                 if not self._batches or self.bytes + len(body) <= self.max_bytes:
                     break
-                if not self._wait(deadline):
+                if not deadline.wait(self.changed):
                     return None
             batch = _sealed(self.next_seq, body, rows, receipt)
             self.next_seq += 1
@@ -137,7 +137,7 @@ class Window:
             self.changed.notify_all()
             return list(self._batches)
 
-    def wait_settled(self, seq: int, deadline: float | None) -> bool:
+    def wait_settled(self, seq: int, deadline: Deadline) -> bool:
         """Wait until every batch up to `seq` is settled; False when the deadline passed.
 
         Raises:
@@ -147,7 +147,7 @@ class Window:
             while self.oldest_seq <= seq:
                 if self.failure is not None:
                     raise self.failure
-                if not self._wait(deadline):
+                if not deadline.wait(self.changed):
                     return False
             return True
 
@@ -156,14 +156,6 @@ class Window:
         with self.changed:
             open_batches = self.through(through_seq)
             return sum(batch.rows for batch in open_batches), len(open_batches)
-
-    def _wait(self, deadline: float | None) -> bool:
-        """Wait for a change; False when the deadline has passed. Lock held."""
-        left_s = None if deadline is None else deadline - time.monotonic()
-        if left_s is not None and left_s <= 0:
-            return False
-        self.changed.wait(left_s)
-        return True
 
 
 def _sealed(seq: int, body: bytes, rows: int, receipt: Receipt | None) -> SealedBatch:

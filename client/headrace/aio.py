@@ -1,0 +1,279 @@
+"""The asyncio face of the client: the same core, awaited.
+
+    async with headrace.aio.connect("localhost:50051") as client:
+        model = client.model("flight_delay", version="v1")
+        event_id = model.log(features={...}, prediction=0.83)      # no await: it never blocks
+        result = await model.publish(rows)
+        await client.flush()
+
+`log` and `log_label` are the very methods of the sync handle. What waits for the service runs on a thread of its own
+and settles a future of the caller's loop by call_soon_threadsafe; a cancelled await expires the wait's deadline, so the
+thread ends within a second. gRPC's own asyncio stack is not used: a process may have many loops, and it bears one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from headrace import client as sync
+from headrace.channel import Tls
+from headrace.deadline import Deadline
+from headrace.errors import HeadraceError, UnackedError
+from headrace.model import Model
+from headrace.results import BatchOutcome, PublishResult, Stats
+from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
+from headrace.session import QuarantinedBatch
+from headrace.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def _in_thread(call: Callable[[Deadline], T], timeout: float | Deadline | None) -> T:  # noqa: ASYNC109
+    """Run a blocking call on a thread of its own; its deadline expires when the await is cancelled."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    deadline = Deadline.of(timeout)
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():  # cancelled meanwhile
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # None only where T is
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = call(deadline)
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is awaited
+            failure = error
+        _tell(loop, settle, result, failure)
+
+    threading.Thread(target=run, name="headrace-aio", daemon=True).start()
+    try:
+        return await future
+    except asyncio.CancelledError:
+        deadline.expire()
+        raise
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
+    """Call back on the loop, unless that is closed: then nobody waits any more."""
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+class AsyncModel:
+    """Handle of one version of one model; made by AsyncClient.model, register or get_model.
+
+    Attributes:
+        log: Model.log, which never blocks.
+        log_label: Model.log_label, which never blocks.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.log = model.log
+        self.log_label = model.log_label
+
+    def __repr__(self) -> str:
+        return f"Async{self._model!r}"
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._model.name
+
+    @property
+    def version(self) -> str:
+        """Version stored with each event; empty: none."""
+        return self._model.version
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """The model as registered, where the handle came from register() or get_model()."""
+        return self._model.info
+
+    async def publish(
+        self,
+        source: object,
+        *,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        update: bool = False,
+        nan: str = "null",
+        timeout: float | Deadline | None = None,  # noqa: ASYNC109 -- the same parameter as the sync face
+        on_progress: Callable[[int], object] | None = None,
+    ) -> PublishResult:
+        """Send many rows and wait until every one is acknowledged; as Model.publish.
+
+        The source is read on another thread; on_progress is called on the loop. A cancelled await stops reading; what
+        was sealed by then is still delivered.
+        """
+        loop = asyncio.get_running_loop()
+        progress = None if on_progress is None else lambda rows: _tell(loop, on_progress, rows)
+        return await _in_thread(
+            lambda deadline: self._model.publish(
+                source,
+                event_id=event_id,
+                event_time=event_time,
+                features=features,
+                predictions=predictions,
+                labels=labels,
+                update=update,
+                nan=nan,
+                timeout=deadline,
+                on_progress=progress,
+            ),
+            timeout,
+        )
+
+
+class AsyncClient:
+    """A connection to headrace for asyncio; made by `headrace.aio.connect`."""
+
+    def __init__(self, core: sync.Client) -> None:
+        self._core = core
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except UnackedError:
+            if error is None:
+                raise
+
+    def __repr__(self) -> str:
+        return f"Async{self._core!r}"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._core.settings
+
+    def model(self, name: str, version: str = "") -> AsyncModel:
+        """Return a handle of a model without asking the service; as Client.model."""
+        return AsyncModel(self._core.model(name, version))
+
+    async def register(
+        self,
+        schema: Schema,
+        *,
+        name: str,
+        version: str = "",
+        identity: Identity = Identity.UNIQUE,
+        event_id_type: EventIdType = EventIdType.TEXT,
+        unknown_columns: UnknownColumns = UnknownColumns.REJECT,
+    ) -> AsyncModel:
+        """Make a model, or add a version and new columns to it; as Client.register."""
+        model = await _in_thread(
+            lambda _: self._core.register(
+                schema,
+                name=name,
+                version=version,
+                identity=identity,
+                event_id_type=event_id_type,
+                unknown_columns=unknown_columns,
+            ),
+            None,
+        )
+        return AsyncModel(model)
+
+    async def get_model(self, name: str, version: str = "") -> AsyncModel:
+        """Return a handle of a registered model that knows its schema; as Client.get_model."""
+        return AsyncModel(await _in_thread(lambda _: self._core.get_model(name, version), None))
+
+    async def list_models(self) -> AsyncIterator[ModelInfo]:
+        """Yield the models of the project, by name; as Client.list_models."""
+        models: Iterator[ModelInfo] = self._core.list_models()
+        while (model := await _in_thread(lambda _: next(models, None), None)) is not None:
+            yield model
+
+    async def update_model(
+        self,
+        name: str,
+        *,
+        add: Sequence[Column] = (),
+        unknown_columns: UnknownColumns | None = None,
+        revision: int = 0,
+    ) -> ModelInfo:
+        """Add columns to a model, or change what happens to unknown ones; as Client.update_model."""
+        return await _in_thread(
+            lambda _: self._core.update_model(name, add=add, unknown_columns=unknown_columns, revision=revision), None
+        )
+
+    async def flush(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
+        """Wait until every row logged so far is acknowledged; as Client.flush."""
+        await _in_thread(self._core.flush, timeout)
+
+    async def close(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
+        """Accept nothing more, wait for the acks of the rest, release everything; as Client.close."""
+        await _in_thread(self._core.close, timeout)
+
+    def stats(self) -> Stats:
+        """Return where every row is; as Client.stats."""
+        return self._core.stats()
+
+    def quarantined(self) -> Sequence[QuarantinedBatch]:
+        """Return the batches that were set aside; as Client.quarantined."""
+        return self._core.quarantined()
+
+
+def connect(
+    address: str = "localhost:50051",
+    *,
+    api_key: str | None = None,
+    project: str = "",
+    tls: Tls | bool | None = None,
+    settings: Settings | None = None,
+    on_result: Callable[[BatchOutcome], object] | None = None,
+    on_error: Callable[[HeadraceError], object] | None = None,
+    on_drop: Callable[[str, int], object] | None = None,
+) -> AsyncClient:
+    """Return a client for asyncio; arguments as headrace.connect.
+
+    Callbacks are called on the loop that is running now; without callbacks no loop needs to run yet.
+
+    Raises:
+        InvalidArgumentError: As headrace.connect.
+        RuntimeError: A callback is given and no loop is running.
+    """
+
+    def on_loop(callback: Callable[..., object] | None) -> Callable[..., None] | None:
+        if callback is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def tell(*args: Any) -> None:
+            _tell(loop, callback, *args)
+
+        return tell
+
+    return AsyncClient(
+        sync.connect(
+            address,
+            api_key=api_key,
+            project=project,
+            tls=tls,
+            settings=settings,
+            on_result=on_loop(on_result),
+            on_error=on_loop(on_error),
+            on_drop=on_loop(on_drop),
+        )
+    )
