@@ -145,7 +145,6 @@ class Copier:
         begun = perf_counter()
         committed = await commit_group(connection, group, turn.pass_on)
         self._observer.committed(sum(len(part.rows) for part in group.parts), perf_counter() - begun)
-        self._observer.database_answers()
         await settle(connection, committed, self._observer)
         ahead = committed.claim.ahead
         self._taken.difference_update(group.batches)

@@ -15,9 +15,6 @@ class CommitObserver(Protocol):
     def settled(self, batch: PendingBatch, result: result_pb2.BatchResult, letters: int) -> None:
         """A batch was answered for the first time; letters of its rows were dead-lettered."""
 
-    def database_answers(self) -> None:
-        """A commit went through."""
-
     def database_fails(self, error: BaseException) -> None:
         """A commit failed for a reason that is the database's own: away, full, read-only."""
 

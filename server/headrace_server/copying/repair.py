@@ -95,7 +95,6 @@ class RepairLane:
                 batch.fail(InternalDefectError(f"a defect of the service, in its logs as incident {incident}"))
                 return
             else:
-                self._observer.database_answers()
                 return
 
     async def _commit(self, batch: PendingBatch) -> None:

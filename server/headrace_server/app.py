@@ -1,0 +1,189 @@
+"""The composition root: the only file that sees every room.
+
+Starts from the floor up (database, registry, copiers, doors) and says SERVING last. Stops from the top down on one
+deadline: NOT_SERVING and Drain first, so that clients go elsewhere while what they sent is settled; then the doors, the
+copiers, the database. A second signal skips the waiting: what is not acked then, clients send again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import grpc
+import structlog
+
+from headrace.v1 import batch_pb2, model_service_pb2, model_service_pb2_grpc
+from headrace.version import __version__
+from headrace_server.batching.batcher import Batcher
+from headrace_server.config import Settings
+from headrace_server.copying.copier import Copier
+from headrace_server.copying.record_kind import RecordKind
+from headrace_server.events.kind import EventsKind
+from headrace_server.http.models import Models
+from headrace_server.http.operations import Operations
+from headrace_server.http.publishing import Publishing
+from headrace_server.http.routes import http_app
+from headrace_server.http.server import HttpServer, ListenError
+from headrace_server.intake.admission import MemoryBudget
+from headrace_server.intake.grpc_server import make_server
+from headrace_server.intake.ingest_servicer import SERVICE as INGEST
+from headrace_server.intake.ingest_servicer import IngestServicer
+from headrace_server.intake.interceptors import CallInterceptor
+from headrace_server.intake.limits import Limits
+from headrace_server.intake.service import IngestService
+from headrace_server.intake.taking_in import TakingIn
+from headrace_server.models.listener import ModelListener
+from headrace_server.models.model_servicer import ModelServicer
+from headrace_server.models.registry import Registry
+from headrace_server.ops import reflection
+from headrace_server.ops.commit_watch import CommitWatch
+from headrace_server.ops.health import Health
+from headrace_server.ops.metrics import Metrics
+from headrace_server.stopping import StopRequest, on_signals
+from headrace_server.storage.database import Database, open_database
+
+log = structlog.get_logger(__name__)
+
+MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+SETTLED_CHECK_S = 0.02
+
+
+@dataclass(frozen=True)
+class ServingAddresses:
+    """Where the doors are, as host:port."""
+
+    grpc: str
+    http: str
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[ServingAddresses], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: The settings, whole and valid.
+        on_ready: Called once the service is ready for calls.
+
+    Raises:
+        EmbeddedDatabaseError, UnsuitableDatabaseError, OSError: The database cannot be used; the text says what to do.
+        ListenError: A port is taken.
+    """
+    instance = uuid4().hex[:12]
+    with on_signals() as stop:
+        async with open_database(settings.database, instance) as database:
+            await _serve(settings, database, instance, stop, on_ready)
+    log.info("stopped")
+
+
+async def _serve(
+    settings: Settings,
+    database: Database,
+    instance: str,
+    stop: StopRequest,
+    on_ready: Callable[[ServingAddresses], None] | None,
+) -> None:
+    metrics = Metrics(version=__version__, instance=instance)
+    health = Health([INGEST, MODELS])
+    watch = CommitWatch(metrics, health.set_ready, database.probe)
+    registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
+    kinds: dict[int, RecordKind] = {batch_pb2.RECORD_KIND_EVENTS: EventsKind(after_commit=_nothing_follows)}
+    batchers = [
+        Batcher(settings.batching.group_max_rows, settings.batching.group_max_bytes)
+        for _ in range(settings.batching.copiers)
+    ]
+    copiers = [Copier(batcher, database.connect, watch) for batcher in batchers]
+    limits = _limits(settings)
+    service = IngestService(
+        instance=instance,
+        limits=limits,
+        budget=MemoryBudget(settings.intake.memory_budget_bytes),
+        taking_in=TakingIn(kinds, registry, limits, metrics),
+        batchers=batchers,
+        registry=registry,
+        pool=database.pool,
+        metrics=metrics,
+    )
+    streams = IngestServicer(service)
+    server = make_server(settings.intake, [CallInterceptor(metrics)])
+    streams.add_to(server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(registry), server)
+    await health.add_to(server)
+    if settings.listen.reflection:
+        reflection.enable(server, [INGEST, MODELS])
+    grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)
+    http = HttpServer(
+        http_app(
+            Publishing(service.publish, settings.http, settings.intake.max_batch_bytes),
+            Models(registry),
+            Operations(metrics, lambda: health.ready, __version__, grpc_address),
+            metrics,
+        ),
+        host=settings.listen.http_host,
+        port=settings.listen.http_port,
+        max_connections=1_000,
+        grace_s=settings.drain.grace_s,
+    )
+    addresses = ServingAddresses(grpc_address, http.bind())
+
+    async with asyncio.TaskGroup() as tasks:
+        background = [
+            tasks.create_task(ModelListener(database.connect, registry).run()),
+            tasks.create_task(watch.run()),
+            *(tasks.create_task(copier.run()) for copier in copiers),
+        ]
+        if database.embedded is not None:
+            background.append(tasks.create_task(database.embedded.supervise()))
+        doors = tasks.create_task(http.run())
+        await server.start()
+        await health.set_ready(True)
+        log.info("serving", grpc=addresses.grpc, http=addresses.http, version=__version__, instance=instance)
+        if on_ready is not None:
+            on_ready(addresses)
+        await stop.asked.wait()
+
+        await health.drain()
+        streams.drain(round(settings.drain.grace_s * 1000))
+        http.stop()
+        await _until_settled(streams, copiers, stop, settings.drain.grace_s)
+        await server.stop(0)
+        await doors
+        for task in background:
+            task.cancel()
+
+
+async def _until_settled(streams: IngestServicer, copiers: list[Copier], stop: StopRequest, grace_s: float) -> None:
+    """Wait until no stream is open and nothing is under way, for as long as the grace goes and nobody asks again."""
+    deadline = asyncio.get_running_loop().time() + grace_s
+    while streams.sessions or not all(copier.idle for copier in copiers):
+        if stop.forced.is_set():
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            log.warning("grace_spent", streams=len(streams.sessions))
+            return
+        await asyncio.sleep(SETTLED_CHECK_S)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        bound = server.add_insecure_port(f"{shown}:{port}")
+    except RuntimeError as error:
+        text = f"the gRPC door cannot listen at {shown}:{port}: choose another address with listen.grpc_host and "
+        raise ListenError(f"{text}listen.grpc_port") from error
+    return f"{shown}:{bound}"
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_batch_bytes=settings.intake.max_batch_bytes,
+        max_batch_rows=settings.intake.max_batch_rows,
+        open_timeout_s=settings.intake.open_timeout_s,
+        idle_timeout_s=settings.intake.idle_timeout_s,
+        acks_timeout_s=settings.intake.acks_timeout_s,
+        suggested_batch_rows=settings.suggest.batch_rows,
+        suggested_linger_ms=settings.suggest.linger_ms,
+    )
+
+
+async def _nothing_follows(*_: object) -> None:
+    pass
