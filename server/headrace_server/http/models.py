@@ -1,6 +1,6 @@
 """GET models: what the registry knows, in the contract's own words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from google.protobuf.json_format import MessageToDict
@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.v1 import model_pb2
 from headrace_server.errors import ModelNotFoundError
 from headrace_server.http.json_response import JsonResponse
+from headrace_server.models import wire
 from headrace_server.models.schema import ModelSchema
 
 PAGE_MODELS = 100
@@ -32,12 +32,10 @@ class Models:
 
     Args:
         registry: Knows them.
-        to_proto: A model as the contract has it.
     """
 
-    def __init__(self, registry: Directory, to_proto: Callable[[ModelSchema], model_pb2.Model]) -> None:
+    def __init__(self, registry: Directory) -> None:
         self._registry = registry
-        self._to_proto = to_proto
 
     async def list(self, request: Request) -> Response:
         """List a page of models: `?page_size=` (1–1,000), `?page_token=` of the page before."""
@@ -47,7 +45,7 @@ class Models:
         after = request.query_params.get("page_token", "")
         page = await self._registry.list(_project(request), after, int(size))
         following = page[-1].sql_name if len(page) == int(size) else ""
-        return JsonResponse({"models": [self._shown(model) for model in page], "next_page_token": following})
+        return JsonResponse({"models": [_shown(model) for model in page], "next_page_token": following})
 
     async def get(self, request: Request) -> Response:
         """Show one model."""
@@ -57,10 +55,11 @@ class Models:
             raise ModelNotFoundError(
                 f"there is no model {name!r} in the project {project!r}", metadata={"project": project, "model": name}
             )
-        return JsonResponse(self._shown(model))
+        return JsonResponse(_shown(model))
 
-    def _shown(self, model: ModelSchema) -> dict[str, Any]:
-        return MessageToDict(self._to_proto(model), preserving_proto_field_name=True)
+
+def _shown(model: ModelSchema) -> dict[str, Any]:
+    return MessageToDict(wire.to_proto(model), preserving_proto_field_name=True)
 
 
 def _project(request: Request) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace.v1 import ingest_service_pb2, model_pb2
+from headrace.v1 import ingest_service_pb2
 from headrace_server.config import Http
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
@@ -72,10 +72,6 @@ class Registry:
         return [model for model in self.models if model.project == project and model.sql_name > after][:limit]
 
 
-def to_proto(model):
-    return model_pb2.Model(project=model.project, name=model.name, versions=model.versions, revision=model.revision)
-
-
 @dataclass
 class Answer:
     status: int
@@ -94,7 +90,7 @@ class Door:
         self.ready = True
         app = http_app(
             Publishing(self.publish, settings, MAX_BATCH_BYTES),
-            Models(self.registry, to_proto),
+            Models(self.registry),
             Operations(self.metrics, lambda: self.ready, "1.2.3", "127.0.0.1:50051"),
             self.metrics,
         )

@@ -5,7 +5,9 @@ async def test_the_models_of_the_default_project_are_listed_in_the_contract_s_wo
     answer = await door.get("/v1/models")
     assert answer.status == 200
     assert [model["name"] for model in answer.json["models"]] == ["Churn", "flight_delay"]
-    assert answer.json["models"][0] == {"project": "main", "name": "Churn", "versions": ["v1"], "revision": "3"}
+    shown = answer.json["models"][0]
+    assert (shown["project"], shown["identity"], shown["revision"]) == ("main", "IDENTITY_UNIQUE", "3")
+    assert (shown["chunk_interval"], shown["events_table"]) == ("604800s", '"main"."churn"')
     assert answer.json["next_page_token"] == ""
 
 

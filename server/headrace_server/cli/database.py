@@ -1,0 +1,121 @@
+# ruff: noqa: PLC0415
+"""`headrace db`: where the database is, a terminal in it, and its schema brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import typer
+
+from headrace_server.cli.effective_settings import embedded, loaded
+from headrace_server.cli.failure import fail
+from headrace_server.cli.options import ConfigFile, DataDir
+
+if TYPE_CHECKING:
+    from headrace_server.config import Database
+    from headrace_server.storage.embedded import EmbeddedLocation
+
+verbs = typer.Typer(help="The database that the service writes to.", no_args_is_help=True)
+
+NONE_YET = "there is no embedded database yet: start one with headrace serve, or set HEADRACE_DATABASE_URL"
+STOPPED = "the embedded database is stopped: start it with headrace serve"
+
+
+@verbs.command()
+def url(config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Print the database's URL, password and all: psql "$(headrace db url)"."""
+    database = _database(config, data_dir)
+    typer.echo(database.url.get_secret_value() if database.url else _running(database).public_url)
+
+
+@verbs.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def psql(context: typer.Context, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Open psql in the database; what follows is passed on: headrace db psql -c 'SELECT 1'."""
+    database = _database(config, data_dir)
+    if database.url:
+        program, target = shutil.which("psql"), database.url.get_secret_value()
+    else:
+        location = _running(database)
+        program, target = _psql_of(location), location.public_url
+    if program is None:
+        fail("psql is not installed: install PostgreSQL's client (Debian: apt install postgresql-client)")
+    shown, password = without_password(target)
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    os.execve(program, ["psql", shown, *context.args], environment)  # noqa: S606 — becomes psql, on purpose
+
+
+@verbs.command()
+def migrate(config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Bring headrace's schema up to date, as serve does when it starts."""
+    from headrace_server.storage.edition import UnsuitableDatabaseError
+    from headrace_server.storage.embedded import EmbeddedDatabaseError
+
+    database = _database(config, data_dir)
+    try:
+        applied = asyncio.run(_migrate(database))
+    except (UnsuitableDatabaseError, EmbeddedDatabaseError) as error:
+        fail(error)
+    except OSError as error:
+        fail(f"the database at {database.place} cannot be reached: {str(error) or 'it does not answer'}")
+    typer.echo(f"applied {', '.join(map(str, applied))}" if applied else "nothing to do")
+
+
+async def _migrate(database: Database) -> list[int]:
+    from headrace_server.storage.edition import probe
+    from headrace_server.storage.embedded import EmbeddedDatabase, locate
+    from headrace_server.storage.migrate import migrate as migrate_schema
+    from headrace_server.storage.pool import connect
+
+    async def upon(target: str) -> list[int]:
+        connection = await connect(target, instance="cli", connect_timeout_s=database.connect_timeout_s)
+        try:
+            await probe(connection, allow_fsync_off=database.allow_fsync_off)
+            return await migrate_schema(connection)
+        finally:
+            await connection.close()
+
+    if database.url is not None:
+        return await upon(database.url.get_secret_value())
+    location = locate(embedded(database))
+    if location is not None and location.running:
+        return await upon(location.public_url)
+    owned = EmbeddedDatabase(embedded(database))
+    await owned.start()
+    try:
+        return await upon(owned.url)
+    finally:
+        await owned.stop()
+
+
+def _database(config: Path | None, data_dir: Path | None) -> Database:
+    return loaded(config, {"database.data_dir": data_dir}).settings.database
+
+
+def _running(database: Database) -> EmbeddedLocation:
+    from headrace_server.storage.embedded import locate
+
+    location = locate(embedded(database))
+    if location is None:
+        fail(NONE_YET)
+    if not location.running:
+        fail(STOPPED)
+    return location
+
+
+def _psql_of(location: EmbeddedLocation) -> str | None:
+    beside = location.installation.psql if location.installation else None
+    return str(beside) if beside and beside.exists() else shutil.which("psql")
+
+
+def without_password(target: str) -> tuple[str, str]:
+    """Return a URL without its password, and the password: a process's arguments are for all to see."""
+    parts = urlsplit(target)
+    if parts.password is None:
+        return target, ""
+    user = parts.netloc.rpartition("@")[0].partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}")), unquote(parts.password)

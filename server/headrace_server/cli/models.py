@@ -1,0 +1,97 @@
+# ruff: noqa: PLC0415
+"""`headrace models`: what the registry of a running service knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace_server.cli.failure import fail
+from headrace_server.cli.options import DEFAULT_ADDRESS, Address, Project
+
+if TYPE_CHECKING:
+    from headrace import Client, ModelInfo
+
+verbs = typer.Typer(help="The models of a running service.", no_args_is_help=True)
+
+
+@verbs.command("list")
+def list_models(address: Address = DEFAULT_ADDRESS, project: Project = "") -> None:
+    """List the models of a project."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    with connected(address, project) as client:
+        models = list(client.list_models())
+    if not models:
+        typer.echo("no models yet: register one, or serve with --infer-models and send a batch")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("model", "identity", "columns", "versions", "events in"):
+        table.add_column(heading, overflow="fold")
+    for model in models:
+        versions = ", ".join(model.versions) or "–"
+        table.add_row(
+            model.name, model.identity.name.lower(), str(len(model.schema.columns)), versions, model.events_table
+        )
+    Console().print(table)
+
+
+@verbs.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of the model, in any spelling that folds to it.")],
+    address: Address = DEFAULT_ADDRESS,
+    project: Project = "",
+) -> None:
+    """Show a model: its columns, its tables, its policies."""
+    with connected(address, project) as client:
+        info = client.get_model(name).info
+    if info is None:
+        fail(f"the service said nothing of the model {name!r}")
+    _print(info)
+
+
+@contextmanager
+def connected(address: str, project: str) -> Iterator[Client]:
+    """Give a client of the service; what goes wrong with it ends the process with a plain message."""
+    import headrace
+
+    try:
+        with headrace.connect(address, project=project, settings=headrace.Settings(call_timeout_s=10.0)) as client:
+            yield client
+    except headrace.HeadraceError as error:
+        hint = f"; is headrace serving at {address}?" if error.retryable else ""
+        fail(f"{error} ({error.reason}){hint}")
+
+
+def _print(model: ModelInfo) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    facts = Table(box=None, show_header=False)
+    for label, value in (
+        ("model", f"{model.project}.{model.name}"),
+        ("versions", ", ".join(model.versions) or "–"),
+        ("identity", model.identity.name.lower()),
+        ("unknown columns", model.unknown_columns.name.lower()),
+        ("events in", model.events_table),
+        ("labels in", model.labels_table or "–"),
+        ("joined in", model.joined_view or "–"),
+        ("revision", str(model.revision)),
+    ):
+        facts.add_row(label, value)
+    console.print(facts)
+    columns = Table(box=box.SIMPLE_HEAD)
+    for heading in ("column", "kind", "type", "about"):
+        columns.add_column(heading, overflow="fold")
+    for column in model.schema.columns:
+        kind = column.type.name.lower()
+        dimension = f"({column.dimension})" if column.dimension else ""
+        columns.add_row(column.name, column.kind.name.lower(), kind + dimension, column.description)
+    console.print(columns)

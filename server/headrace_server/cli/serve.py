@@ -1,0 +1,106 @@
+# ruff: noqa: PLC0415
+"""`headrace serve`: settings, logs, an event loop, and then the service."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace_server.cli.effective_settings import loaded
+from headrace_server.cli.failure import fail
+from headrace_server.cli.options import ConfigFile, DataDir
+
+if TYPE_CHECKING:
+    from headrace_server.app import ServingAddresses
+    from headrace_server.config import Settings
+
+
+def serve(
+    *,
+    config: ConfigFile = None,
+    grpc_host: Annotated[str | None, typer.Option(help="Address of the gRPC door.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="Port of the gRPC door; 0 takes a free one.")] = None,
+    http_host: Annotated[str | None, typer.Option(help="Address of the HTTP door.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="Port of the HTTP door; 0 takes a free one.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Listen beyond loopback with neither TLS nor keys.")
+    ] = None,
+    data_dir: DataDir = None,
+    infer_models: Annotated[
+        bool | None, typer.Option("--infer-models", help="Register unknown models from their first batch.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, console or json.")] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings in force, secrets hidden, and exit.")
+    ] = False,
+) -> None:
+    """Serve, with a database of its own unless HEADRACE_DATABASE_URL names one.
+
+    Every setting: docs/settings.md. Ctrl-C drains and stops; a second one stops at once.
+    """
+    effective = loaded(
+        config,
+        {
+            "listen.grpc_host": grpc_host,
+            "listen.grpc_port": grpc_port,
+            "listen.http_host": http_host,
+            "listen.http_port": http_port,
+            "listen.insecure": insecure,
+            "database.data_dir": data_dir,
+            "models.infer": infer_models,
+            "log.level": log_level,
+            "log.format": log_format,
+        },
+    )
+    if print_config:
+        from headrace_server.config.effective import as_toml
+
+        typer.echo(as_toml(effective), nl=False)
+        return
+    _run(effective.settings)
+
+
+def _run(settings: Settings) -> None:
+    import uvloop
+
+    from headrace_server import app
+    from headrace_server.http.server import ListenError
+    from headrace_server.ops import logs
+    from headrace_server.storage.edition import UnsuitableDatabaseError
+    from headrace_server.storage.embedded import EmbeddedDatabaseError
+
+    logs.configure(level=settings.log.level, form=settings.log.format)
+    # What a person can mend; anything else is a defect and keeps its traceback.
+    mendable: list[BaseException] = []
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(app.serve(settings, on_ready=_announce))
+    except* (ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
+        mendable = _leaves(group)
+    except* (ConnectionError, socket.gaierror) as group:
+        mendable = [
+            ConnectionError(f"the database at {settings.database.place} cannot be reached: {error}")
+            for error in _leaves(group)
+        ]
+    if mendable:
+        fail("\n".join(map(str, mendable)))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+def _announce(addresses: ServingAddresses) -> None:
+    """Tell the person who started it; a machine reads the same in the logs."""
+    if sys.stdout.isatty():
+        typer.secho(f"headrace serves gRPC at {addresses.grpc} and HTTP at http://{addresses.http}", bold=True)
+        typer.echo("stop it with Ctrl-C; look inside with: headrace db psql")
