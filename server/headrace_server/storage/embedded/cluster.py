@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +16,7 @@ from headrace_server.storage.embedded.account import Account
 from headrace_server.storage.embedded.command import run
 from headrace_server.storage.embedded.errors import CommandError, DataDirectoryError
 from headrace_server.storage.embedded.installation import Installation
-from headrace_server.storage.embedded.layout import DATABASE, ROLE, Access, DataDirectory
+from headrace_server.storage.embedded.layout import DATABASE, ROLE, Access, DataDirectory, making_folder
 
 INITDB_TIMEOUT_S = 120.0
 SQL_TIMEOUT_S = 60.0
@@ -31,9 +30,7 @@ async def initialise(directory: DataDirectory, installation: Installation, accou
     Raises:
         DataDirectoryError: initdb failed.
     """
-    making = directory.folder / "cluster.making"
-    await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
-    making.mkdir(mode=0o700)
+    making = await asyncio.to_thread(making_folder, directory.cluster)
     if account is not None:
         os.chown(making, account.uid, account.gid)
     locale = ["--locale=C.UTF-8"]

@@ -18,7 +18,12 @@ from headrace_server.storage.embedded.account import Account, database_account, 
 from headrace_server.storage.embedded.ballast import Ballast
 from headrace_server.storage.embedded.cluster import complete, initialise
 from headrace_server.storage.embedded.configuration import CLIENT_AUTHENTICATION, configuration, memory_bytes
-from headrace_server.storage.embedded.errors import EmbeddedDatabaseError, StartFailedError, SurvivorsError
+from headrace_server.storage.embedded.errors import (
+    DataDirectoryError,
+    EmbeddedDatabaseError,
+    StartFailedError,
+    SurvivorsError,
+)
 from headrace_server.storage.embedded.installation import Installation
 from headrace_server.storage.embedded.layout import Access, DataDirectory, replace_file
 from headrace_server.storage.embedded.ownership import Ownership
@@ -95,26 +100,13 @@ class EmbeddedDatabase:
             StartFailedError: The database did not come up; its last words are in the text.
             EmbeddedDatabaseError: Anything else that stands in the way.
         """
-        directory = self._directory
-        self._account = database_account(directory.cluster)
-        directory.prepare(self._account)
-        self._ownership.take()
-        adopted = self._postmaster.pid() is not None
         try:
-            self._installation = await find_or_make(
-                self._settings.runtime_folder, directory.major, directory.folder, self._on_event
-            )
-            require_reach(self._account, self._installation.programs)
-            if directory.major is None:
-                await initialise(directory, self._installation, self._account)
-                self._on_event("embedded_database_made", {"folder": str(directory.folder)})
-            await self._bring_up()
-            await asyncio.to_thread(self._ballast.put_back)
-        except BaseException:
-            if not adopted:
-                await self._postmaster.stop(self._settings.stop_timeout_s)
-            self._ownership.release()
-            raise
+            self._account = database_account(self._directory.cluster)
+            self._directory.prepare(self._account)
+            self._ownership.take()
+            await self._start_owned()
+        except OSError as error:
+            raise DataDirectoryError(f"the data directory {self._directory.folder} cannot be used: {error}") from error
 
     async def supervise(self) -> None:
         """Restart the database whenever it dies, until cancelled; nothing else ends this. Cancel it before `stop`."""
@@ -173,6 +165,26 @@ class EmbeddedDatabase:
         if self._access is None:
             raise EmbeddedDatabaseError("the embedded database has not been started")
         return self._access
+
+    async def _start_owned(self) -> None:
+        directory = self._directory
+        adopted = self._postmaster.pid() is not None
+        try:
+            self._installation = await find_or_make(
+                self._settings.runtime_folder, directory.major, directory.folder, self._on_event
+            )
+            require_reach(self._account, self._installation.programs)
+            if directory.major is None:
+                await initialise(directory, self._installation, self._account)
+                self._on_event("embedded_database_made", {"folder": str(directory.folder)})
+            await self._bring_up()
+            await asyncio.to_thread(self._ballast.put_back)
+        except BaseException:
+            if not adopted:
+                await self._postmaster.stop(self._settings.stop_timeout_s)
+            self._access = None
+            self._ownership.release()
+            raise
 
     async def _adopt(self) -> bool:
         """Take over the database that runs; False when none does, or it is of no use and was stopped."""

@@ -18,7 +18,9 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -196,6 +198,17 @@ def make_folder(folder: Path) -> None:
         if not step.exists():
             step.mkdir()
             step.chmod(0o755)
+
+
+def making_folder(beside: Path) -> Path:
+    """Return a new folder to make `beside` in, and remove those that killed attempts left.
+
+    Each attempt has its own, because what a killed service had started (apt, initdb) may still be writing to the last.
+    """
+    prefix = f"{beside.name}.making-"
+    for left in beside.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=beside.parent))
 
 
 def replace_file(path: Path, text: str, *, mode: int) -> None:

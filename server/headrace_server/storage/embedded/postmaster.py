@@ -138,7 +138,7 @@ class Postmaster:
                 os.kill(pid, number)
             except ProcessLookupError:
                 return
-            if await self._gone(patience_s):
+            if await self._gone(pid, patience_s):
                 return
         raise StopFailedError(f"the database (process {self.pid()}) in {self._directory.folder} does not end")
 
@@ -148,10 +148,11 @@ class Postmaster:
         written = sorted((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime)
         return "\n".join(line for log in written[-2:] for line in _last_lines(log))
 
-    async def _gone(self, patience_s: float) -> bool:
+    async def _gone(self, pid: int, patience_s: float) -> bool:
+        # The pid file goes before the process does, and with the process its port.
         try:
             async with asyncio.timeout(patience_s):
-                while self.pid() is not None:  # noqa: ASYNC110 — it may be no child of ours
+                while self.pid() is not None or _serves(pid, self._directory.cluster):  # noqa: ASYNC110 — no child of ours
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             return False

@@ -20,7 +20,7 @@ from pathlib import Path
 from headrace_server.storage.embedded.debian_packages import Archive, archives, unpack_from
 from headrace_server.storage.embedded.errors import CommandError, RuntimeUnavailableError, WrongMajorVersionError
 from headrace_server.storage.embedded.installation import Installation, inspect, installed
-from headrace_server.storage.embedded.layout import make_folder
+from headrace_server.storage.embedded.layout import make_folder, making_folder
 from headrace_server.storage.embedded.relocation import relocate
 
 FINAL_NAME = "postgresql"
@@ -103,11 +103,9 @@ async def _make(folder: Path, on_event: Callable[[str, Mapping[str, object]], No
 
 
 async def _make_from(archive: Archive, folder: Path) -> None:
-    making, final = folder / "making", folder / FINAL_NAME
-    # The leftovers of an attempt that was killed; we hold the lock, so nobody is at work in there.
-    await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
+    final = folder / FINAL_NAME
+    making = await asyncio.to_thread(making_folder, final)
     try:
-        making.mkdir()
         making.chmod(0o755)
         await unpack_from(archive, making)
         await relocate(making / "root", final)

@@ -82,7 +82,7 @@ async def test_the_leftovers_of_a_killed_attempt_are_not_a_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_hand(monkeypatch, [], None, tmp_path)
-    (tmp_path / "making" / "root" / "usr/lib/postgresql/17/bin").mkdir(parents=True)
+    (tmp_path / "postgresql.making-1" / "root" / "usr/lib/postgresql/17/bin").mkdir(parents=True)
     made: list[list[str]] = []
 
     async def make(archive: runtime.Archive, folder: Path) -> None:
@@ -99,4 +99,4 @@ async def test_the_leftovers_of_a_killed_attempt_are_not_a_runtime(
     found = await asyncio.gather(*(find_or_make(tmp_path, None, Path("/data"), ignore) for _ in range(2)))
     assert found == [installation("17.11")] * 2
     assert made == [[]]
-    assert not (tmp_path / "making").exists()
+    assert sorted(os.listdir(tmp_path)) == ["making.lock", "postgresql"]  # noqa: PTH208
