@@ -62,7 +62,9 @@ INSERT INTO headrace.producers AS p (project, producer_id, epoch, last_seq, clie
 VALUES ($1, $2, 1, $3, $4)
 ON CONFLICT (project, producer_id) DO UPDATE
 SET epoch = p.epoch + 1, last_seq = greatest(p.last_seq, $3), client = $4, last_seen_at = now()
-RETURNING epoch, last_seq, (SELECT b.last_seq FROM headrace.producers b WHERE b.project = $1 AND b.producer_id = $2)
+RETURNING epoch, last_seq, coalesce((
+    SELECT b.last_seq FROM headrace.producers b WHERE b.project = $1 AND b.producer_id = $2
+), 0) AS before
 """
 _FORGET_RESULTS = "DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3"
 
@@ -92,10 +94,9 @@ async def open_session(connection: Connection, producer: Producer, results_throu
         client: Name and version of the client, for people.
     """
     row = await connection.fetchrow(_OPEN, producer.project, producer.id, results_through, client)
-    before = row[2] or 0
     if results_through:
         await connection.execute(_FORGET_RESULTS, producer.project, producer.id, results_through)
-    return Opening(row["epoch"], row["last_seq"], regressed=results_through > before)
+    return Opening(row["epoch"], row["last_seq"], regressed=results_through > row["before"])
 
 
 @dataclass
