@@ -52,6 +52,8 @@ def psql(context: typer.Context, config: ConfigFile = None, data_dir: DataDir = 
 @verbs.command()
 def migrate(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Bring headrace's schema up to date, as serve does when it starts."""
+    import asyncpg
+
     from headrace_server.storage.edition import UnsuitableDatabaseError
     from headrace_server.storage.embedded import EmbeddedDatabaseError
 
@@ -60,8 +62,8 @@ def migrate(config: ConfigFile = None, data_dir: DataDir = None) -> None:
         applied = asyncio.run(_migrate(database))
     except (UnsuitableDatabaseError, EmbeddedDatabaseError) as error:
         fail(error)
-    except OSError as error:
-        fail(f"the database at {database.place} cannot be reached: {str(error) or 'it does not answer'}")
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"the database at {database.place} cannot be used: {str(error) or 'it does not answer'}")
     typer.echo(f"applied {', '.join(map(str, applied))}" if applied else "nothing to do")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from headrace_server.app import ServingAddresses
     from headrace_server.config import Settings
 
+UNREACHABLE = (ConnectionError, socket.gaierror)
+
 
 def serve(
     *,
@@ -66,6 +68,7 @@ def serve(
 
 
 def _run(settings: Settings) -> None:
+    import asyncpg
     import uvloop
 
     from headrace_server import app
@@ -75,6 +78,11 @@ def _run(settings: Settings) -> None:
     from headrace_server.storage.embedded import EmbeddedDatabaseError
 
     logs.configure(level=settings.log.level, form=settings.log.format)
+    refused = (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.CannotConnectNowError,
+    )
     # What a person can mend; anything else is a defect and keeps its traceback.
     mendable: list[BaseException] = []
     try:
@@ -82,11 +90,9 @@ def _run(settings: Settings) -> None:
             runner.run(app.serve(settings, on_ready=_announce))
     except* (ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
         mendable = _leaves(group)
-    except* (ConnectionError, socket.gaierror) as group:
-        mendable = [
-            ConnectionError(f"the database at {settings.database.place} cannot be reached: {error}")
-            for error in _leaves(group)
-        ]
+    except* (*UNREACHABLE, *refused) as group:
+        place = settings.database.place
+        mendable = [ConnectionError(f"the database at {place} cannot be used: {error}") for error in _leaves(group)]
     if mendable:
         fail("\n".join(map(str, mendable)))
 
