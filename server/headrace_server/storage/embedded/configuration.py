@@ -7,6 +7,8 @@ traded for speed here: an ack promises a committed, flushed transaction.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from headrace_server.storage.embedded.layout import LOOPBACK, DataDirectory
 MIB = 1024 * 1024
 LARGEST_SHARED_BUFFERS = 512 * MIB
 SMALLEST_SHARED_BUFFERS = 32 * MIB
+# Docker gives 64 MB by default, which one parallel hash join can use up.
+SMALLEST_SHARED_MEMORY = 256 * MIB
 
 # Locally the folder's mode decides who reaches the socket; over TCP the password does.
 CLIENT_AUTHENTICATION = f"""\
@@ -33,6 +37,14 @@ def memory_bytes() -> int:
         return min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):
         return memory
+
+
+def shared_memory_type(folder: Path) -> str:
+    """Return what parallel queries share memory through: POSIX, or the cluster's files where containers skimp on it."""
+    if sys.platform != "linux":
+        return "posix"
+    usable = folder.is_dir() and folder.stat().st_mode & 0o002
+    return "posix" if usable and shutil.disk_usage(folder).total >= SMALLEST_SHARED_MEMORY else "mmap"
 
 
 def configuration(
@@ -81,6 +93,7 @@ def configuration(
         # Memory
         "shared_buffers": f"{shared_buffers // MIB}MB",
         "effective_cache_size": f"{memory // 2 // MIB}MB",
+        "dynamic_shared_memory_type": shared_memory_type(Path("/dev/shm")),  # noqa: S108 — PostgreSQL's place, not ours
         "work_mem": "16MB",
         "maintenance_work_mem": "128MB",
         # LLVM is left out of the private runtime

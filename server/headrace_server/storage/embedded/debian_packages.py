@@ -88,8 +88,10 @@ def archives() -> list[Archive]:
     if keyring is None:
         return []
     own_suite = release.get("UBUNTU_CODENAME") or release.get("VERSION_CODENAME", "")
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],  # noqa: S607
+    # Without release info: with it, apt leaves out what it never fetched, and a fresh container has fetched nothing.
+    form = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
+    listed = subprocess.run(  # noqa: S603 — fixed arguments, no shell
+        ["apt-get", "indextargets", "--no-release-info", "--format", form, "Created-By: Packages"],  # noqa: S607
         capture_output=True,
         text=True,
         check=True,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace_server.storage.embedded.configuration import MIB, configuration, memory_bytes
+from headrace_server.storage.embedded import configuration as room
+from headrace_server.storage.embedded.configuration import MIB, configuration, memory_bytes, shared_memory_type
 from headrace_server.storage.embedded.installation import Installation
 from headrace_server.storage.embedded.layout import DataDirectory
 
@@ -61,3 +62,16 @@ def test_quotes_and_backslashes_in_a_value_are_escaped() -> None:
 def test_memory_is_never_more_than_the_machine_has() -> None:
     total_kib = int(Path("/proc/meminfo").read_text().split()[1])
     assert 0 < memory_bytes() <= total_kib * 1024
+
+
+def test_shared_memory_that_is_closed_missing_or_small_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    assert shared_memory_type(tmp_path) == "posix"
+    monkeypatch.setattr(room, "SMALLEST_SHARED_MEMORY", 10**18)
+    assert shared_memory_type(tmp_path) == "mmap"
+    monkeypatch.undo()
+    tmp_path.chmod(0o755)
+    assert shared_memory_type(tmp_path) == "mmap"
+    assert shared_memory_type(tmp_path / "missing") == "mmap"
