@@ -51,3 +51,29 @@ protos-lint: setup ## lint the contract with buf (STANDARD + COMMENTS)
 
 run: setup ## serve on localhost, with a database of its own (gRPC 50051, HTTP 8080)
 	$(BIN)/headrace serve
+
+test: setup ## run every test: unit, contract, and against a real TimescaleDB (under 8 minutes on two cores)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-unit: setup ## run the tests that need no database
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+lint: setup ## ruff: lint and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: setup ## mypy, strict, on both packages and on the public API as users write it
+	$(BIN)/mypy
+	@if ls tests/typing/*.py >/dev/null 2>&1; then $(BIN)/mypy tests/typing/*.py; fi
+
+imports: setup ## the rooms' import rules
+	$(BIN)/lint-imports --no-cache
+
+check: lint typecheck imports protos-lint protos-check ## everything that needs no test: ruff, mypy, imports, buf, fresh stubs
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the environment and caches; the embedded database stays (headrace doctor says where it is)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
