@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +16,6 @@ from headrace_server.cli.options import ConfigFile, DataDir
 if TYPE_CHECKING:
     from headrace_server.app import ServingAddresses
     from headrace_server.config import Settings
-
-UNREACHABLE = (ConnectionError, socket.gaierror)
 
 
 def serve(
@@ -90,9 +87,11 @@ def _run(settings: Settings) -> None:
             runner.run(app.serve(settings, on_ready=_announce))
     except* (ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
         mendable = _leaves(group)
-    except* (*UNREACHABLE, *refused) as group:
+    except* (OSError, *refused) as group:
         place = settings.database.place
-        mendable = [ConnectionError(f"the database at {place} cannot be used: {error}") for error in _leaves(group)]
+        mendable = [
+            OSError(f"the database at {place} cannot be used: {str(error) or 'no answer'}") for error in _leaves(group)
+        ]
     if mendable:
         fail("\n".join(map(str, mendable)))
 

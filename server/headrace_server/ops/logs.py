@@ -11,10 +11,12 @@ from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 # Says "started" and "finished" where the service already does, with more in it.
 QUIET = ("uvicorn.error", "uvicorn.access")
+
+FIRST = ("timestamp", "level", "event", "logger")
 
 
 def configure(
@@ -76,7 +78,12 @@ def _console(stream: TextIO) -> list[Processor]:
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+    return [structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer(serializer=_dumps)]
+
+
+def _ordered(_: object, __: str, entry: EventDict) -> EventDict:
+    """Begin every line alike, for whoever reads them raw."""
+    return {name: entry[name] for name in FIRST if name in entry} | {**entry}
 
 
 def _dumps(entry: dict[str, Any], default: Any = str, **_: Any) -> str:

@@ -40,6 +40,7 @@ def test_our_lines_and_a_library_s_come_out_as_one_json_object_each():
         "headrace_server.app",
     )
     assert ours["timestamp"].endswith("Z")
+    assert list(ours)[:4] == ["timestamp", "level", "event", "logger"]
     assert (library["event"], library["level"], library["logger"]) == ("lost one of 3", "warning", "grpc")
 
 
