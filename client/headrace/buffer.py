@@ -35,6 +35,14 @@ class Buffer:
     Args:
         settings: Bounds and policy.
         counters: Where drops are counted.
+
+    Attributes:
+        rows: The rows, oldest first.
+        notice: Number of rows at which log() calls `admit`.
+        wake: Set when the sealer has something to do.
+        taken: Rows the sealer has taken so far.
+        passed: Rows that have left so far, taken or dropped by DROP_OLDEST.
+        given_up: Rows that were dropped or refused so far.
     """
 
     def __init__(self, settings: Settings, counters: Counters) -> None:
@@ -51,14 +59,20 @@ class Buffer:
         self.wake = threading.Event()
         self.taken = 0
         self.given_up = 0
+        self.passed = 0
         self._untold: dict[str, int] = {}
-        self._wake_at = 0
+        self._wake_at = 1
         self._row_bytes = 0.0
         self._is_closed = False
         self._lock = threading.RLock()  # a signal handler may log while its thread is in here
         self._space = threading.Condition(self._lock)
 
     after_fork_in_child = _reset
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no row is accepted any more."""
+        return self._is_closed
 
     @property
     def given(self) -> int:
@@ -98,6 +112,7 @@ class Buffer:
             for _ in range(min(rows, len(self.rows))):
                 taken.append(popleft())  # noqa: PERF401 -- a comprehension would lose the rows if it were interrupted
             self.taken += len(taken)
+            self.passed += len(taken)
             if taken:
                 self._weigh(taken[:: max(1, len(taken) // _SAMPLE)])
             self._set_notice()
@@ -105,7 +120,7 @@ class Buffer:
         return taken
 
     def wake_at(self, rows: int | None) -> None:
-        """Have the sealer woken when so many rows are here; 0: at the next row, None: not at all."""
+        """Have the sealer woken when so many rows are here; None: not at all."""
         with self._lock:
             self._wake_at = _NEVER if rows is None else rows
             self._set_notice()
@@ -129,7 +144,8 @@ class Buffer:
         if count >= self._wake_at:
             self._wake_at = _NEVER
             self.wake.set()
-        self.notice = 0 if self._is_closed else min(self._limit(), self._wake_at, max(2 * count, _SAMPLE))
+        # log() compares before it appends: the row that makes it `wake_at` has to be noticed.
+        self.notice = 0 if self._is_closed else min(self._limit(), self._wake_at - 1, max(2 * count, _SAMPLE))
 
     def _limit(self) -> int:
         """Return how many rows the bounds allow."""
@@ -146,6 +162,7 @@ class Buffer:
         match self._settings.overflow:
             case Overflow.DROP_OLDEST:
                 self.rows.popleft()
+                self.passed += 1
                 self._drop(Overflow.DROP_OLDEST.value)
                 return True
             case Overflow.BLOCK:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import random
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,14 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+_inherited: list[object] = []
+
+
+def leave_to_parent(owner: object) -> None:
+    """Keep what a forked child has inherited from being closed there: its threads and sockets are the parent's."""
+    _inherited.append(owner)
+
+
 class Link:
     """Addresses and credentials of the service.
 
@@ -102,7 +111,8 @@ class Link:
             tls = not all(map(is_loopback, self._addresses))
         self._tls = Tls() if tls is True else tls or None
         self.metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {api_key}"),) if api_key else ()
-        self._turns = itertools.cycle(self._addresses)
+        first = random.randrange(len(self._addresses))  # noqa: S311 -- spreads a fleet over the addresses
+        self._turns = itertools.cycle(self._addresses[first:] + self._addresses[:first])
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:

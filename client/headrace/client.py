@@ -12,10 +12,9 @@ from typing import Self
 
 from headrace import lifetime
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
-from headrace.counters import Counters
 from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
-from headrace.lane import Lane
+from headrace.lane import Lane, stats_of
 from headrace.model import Model
 from headrace.notices import Notices
 from headrace.publishing import Publisher
@@ -43,11 +42,10 @@ class Client:
     ) -> None:
         self.settings = settings or Settings()
         self._link = link
-        self._counters = Counters()
         self._notices = Notices(self.settings.warn_interval_s, on_result=on_result, on_error=on_error, on_drop=on_drop)
         self._events = self._lane(batch_pb2.RECORD_KIND_EVENTS, project)
         self._labels = self._lane(batch_pb2.RECORD_KIND_LABELS, project)
-        self._publisher = Publisher(self._events, self._labels, self._counters)
+        self._publisher = Publisher(self._events, self._labels)
         self._registry = Registry(link, project, self.settings)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
@@ -60,9 +58,7 @@ class Client:
             link=self._link,
             project=project,
             settings=self.settings,
-            counters=self._counters,
             notices=self._notices,
-            logged=lambda: self._logged,
         )
 
     def __enter__(self) -> Self:
@@ -218,32 +214,11 @@ class Client:
 
     def stats(self) -> Stats:
         """Return where every row is. Counters of rows that move at this moment may be in either place."""
-        counters = self._counters
-        return Stats(
-            logged=self._logged,
-            stored=counters.stored,
-            duplicate=counters.duplicate,
-            conflict=counters.conflict,
-            rejected=counters.rejected,
-            uncounted=counters.uncounted,
-            quarantined=counters.quarantined,
-            unacked=self._events.unacked()[0] + self._labels.unacked()[0],
-            dropped=dict(counters.dropped),
-            joined=counters.joined,
-            parked=counters.parked,
-            pending=counters.pending,
-            buffered=len(self._events.buffer.rows) + len(self._labels.buffer.rows),
-            retried=counters.retried,
-            batches=counters.batches,
-        )
+        return stats_of((self._events, self._labels))
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""
         return [*self._events.session.quarantine, *self._labels.session.quarantine]
-
-    @property
-    def _logged(self) -> int:
-        return self._events.buffer.given + self._labels.buffer.given + self._counters.published
 
     def _handle(self, name: str, version: str, info: ModelInfo | None) -> Model:
         if not name:
@@ -266,7 +241,6 @@ class Client:
         """Begin empty in a forked child: the parent delivers what it accepted. Called by lifetime.py."""
         self._link.after_fork_in_child()
         self._notices.after_fork_in_child()
-        self._counters.after_fork_in_child()
         for lane in (self._events, self._labels):
             lane.after_fork_in_child()
         self._registry.after_fork_in_child()

@@ -1,4 +1,4 @@
-"""Counters of a client: every row that was given to it is in exactly one of them.
+"""Counters of a lane: every row that was given to it is in exactly one of them.
 
 Written by the sealers, the sessions and publish(), read by stats() and by the reports on the stream.
 """

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from headrace.buffer import Buffer, LoggedRow
-from headrace.channel import Link
+from headrace.channel import Link, leave_to_parent
 from headrace.counters import Counters
 from headrace.deadline import Deadline
 from headrace.errors import FlushTimeout, SessionFailedError, UnackedError
 from headrace.notices import Notices
+from headrace.results import Stats
 from headrace.sealer import Sealer
 from headrace.session import Session
 from headrace.settings import Settings
 from headrace.table import RefusedRow, RowTable
 from headrace.v1 import batch_pb2
-
-_inherited: list[Session] = []
-"""Sessions of a parent process: never used, never closed, since their threads are not here."""
 
 
 class Lane:
@@ -33,9 +31,7 @@ class Lane:
         link: Where the service is.
         project: Project the rows go to.
         settings: The client's settings.
-        counters: Where outcomes are counted.
         notices: Warnings and callbacks.
-        logged: Returns how many rows the client was given.
     """
 
     def __init__(
@@ -46,9 +42,7 @@ class Lane:
         link: Link,
         project: str,
         settings: Settings,
-        counters: Counters,
         notices: Notices,
-        logged: Callable[[], int],
     ) -> None:
         self.kind = kind
         self.name = batch_pb2.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
@@ -56,10 +50,9 @@ class Lane:
         self._link = link
         self._project = project
         self._settings = settings
-        self._counters = counters
+        self.counters = Counters()
         self._notices = notices
-        self._logged = logged
-        self.buffer = Buffer(settings, counters)
+        self.buffer = Buffer(settings, self.counters)
         self._make_workers()
 
     def _make_workers(self) -> None:
@@ -67,9 +60,9 @@ class Lane:
             self._link,
             project=self._project,
             settings=self._settings,
-            counters=self._counters,
+            counters=self.counters,
             notices=self._notices,
-            logged=self._logged,
+            logged=lambda: self.logged,
             name=f"headrace-{self.name}-session",
         )
         self.sealer = Sealer(
@@ -77,7 +70,7 @@ class Lane:
             self.session,
             kind=self.kind,
             to_table=self._to_table,
-            counters=self._counters,
+            counters=self.counters,
             notices=self._notices,
             name=f"headrace-{self.name}-sealer",
         )
@@ -90,7 +83,15 @@ class Lane:
     def refuse(self, reason: str, error: Exception) -> None:
         """Count a row whose arguments cannot be used, and say so."""
         self.buffer.refuse(reason)
+        if not self.buffer.is_closed:  # the sealer calls on_drop
+            self.sealer.start()
+            self.buffer.wake.set()
         self._notices.warn(f"refused {reason}", f"a {self.name} row was dropped: {error}")
+
+    @property
+    def logged(self) -> int:
+        """Rows given to this lane so far, logged and published."""
+        return self.buffer.given + self.counters.published
 
     def unacked(self) -> tuple[int, int]:
         """Return rows and sealed batches without an ack."""
@@ -154,6 +155,33 @@ class Lane:
 
     def after_fork_in_child(self) -> None:
         """Begin empty, under a new producer_id; nothing of the parent's threads and connection is touched."""
-        _inherited.append(self.session)
+        leave_to_parent(self.session)
+        self.counters.after_fork_in_child()
         self.buffer.after_fork_in_child()
         self._make_workers()
+
+
+def stats_of(lanes: Sequence[Lane]) -> Stats:
+    """Return where the rows of these lanes are."""
+    counters = [lane.counters for lane in lanes]
+    dropped: dict[str, int] = {}
+    for lane_counters in counters:
+        for reason, rows in lane_counters.dropped.copy().items():
+            dropped[reason] = dropped.get(reason, 0) + rows
+    return Stats(
+        logged=sum(lane.logged for lane in lanes),
+        stored=sum(c.stored for c in counters),
+        duplicate=sum(c.duplicate for c in counters),
+        conflict=sum(c.conflict for c in counters),
+        rejected=sum(c.rejected for c in counters),
+        uncounted=sum(c.uncounted for c in counters),
+        quarantined=sum(c.quarantined for c in counters),
+        unacked=sum(lane.unacked()[0] for lane in lanes),
+        dropped=dropped,
+        joined=sum(c.joined for c in counters),
+        parked=sum(c.parked for c in counters),
+        pending=sum(c.pending for c in counters),
+        buffered=sum(len(lane.buffer.rows) for lane in lanes),
+        retried=sum(c.retried for c in counters),
+        batches=sum(c.batches for c in counters),
+    )

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.counters import Counters
 from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, PublishTimeout, SessionFailedError
 from headrace.ids import uuid7
@@ -37,9 +36,8 @@ _WAITING_CHUNKS = 8  # chunks of labels that wait for their events' ack: what is
 class Publisher:
     """Publishes sources through a client's two lanes."""
 
-    def __init__(self, events: Lane, labels: Lane, counters: Counters) -> None:
+    def __init__(self, events: Lane, labels: Lane) -> None:
         self._lanes = {_EVENTS: events, _LABELS: labels}
-        self._counters = counters
         self._is_closed = False
 
     def close(self) -> None:
@@ -61,7 +59,7 @@ class Publisher:
             raise ClosedError("the client is closed")
         if nan not in {"null", "keep"}:
             raise InvalidArgumentError(f'nan={nan!r}: "null" or "keep"')
-        run = _Run(self._lanes, self._counters, model, roles, deadline=deadline, on_progress=on_progress)
+        run = _Run(self._lanes, model, roles, deadline=deadline, on_progress=on_progress)
         return run.publish(source, nan)
 
 
@@ -71,7 +69,6 @@ class _Run:
     def __init__(
         self,
         lanes: Mapping[batch_pb2.RecordKind.ValueType, Lane],
-        counters: Counters,
         model: Model,
         roles: Roles,
         *,
@@ -79,7 +76,6 @@ class _Run:
         on_progress: Callable[[int], object] | None,
     ) -> None:
         self._lanes = lanes
-        self._counters = counters
         self._model = model
         self._roles = roles
         self._deadline = deadline
@@ -155,13 +151,14 @@ class _Run:
 
     def _seal(self, kind: batch_pb2.RecordKind.ValueType, table: Table) -> int:
         """Encode and seal a table; return the seq of its last batch."""
-        session, books = self._lanes[kind].session, self._books[kind]
+        lane, books = self._lanes[kind], self._books[kind]
+        session, counters = lane.session, lane.counters
         advice = session.wait_advice(self._deadline)
         seq = 0
         for part in encode(table, self._model.header(kind), advice.limits) if advice is not None else ():
             if isinstance(part, RefusedRow):
-                self._counters.count_published(1)
-                self._counters.count_dropped(part.reason, 1)
+                counters.count_published(1)
+                counters.count_dropped(part.reason, 1)
                 books.refused(part)
                 continue
             rows = len(part.source_rows)
@@ -170,7 +167,7 @@ class _Run:
             if sealed is None:
                 books.forget(rows)
                 raise self._timed_out("the window is full")
-            self._counters.count_published(rows)
+            counters.count_published(rows)
             seq = sealed
         if advice is None:
             raise self._timed_out("the service has not answered yet")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from headrace.channel import Link
+from headrace.channel import Link, leave_to_parent
 from headrace.errors import ClosedError
 from headrace.retry import Backoff, service_error
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
@@ -41,7 +41,10 @@ class Registry:
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
-    after_fork_in_child = _reset
+    def after_fork_in_child(self) -> None:
+        """Connect anew in a forked child."""
+        leave_to_parent(self._channel)
+        self._reset()
 
     def register(
         self,

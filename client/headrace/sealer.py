@@ -83,16 +83,19 @@ class Sealer:
 
     def flush(self, deadline: Deadline) -> bool:
         """Have all rows that are in the buffer now sealed; False when the deadline passed first."""
-        target = self._buffer.taken + len(self._buffer.rows)
+        target = self._buffer.passed + len(self._buffer.rows)
         with self._progress:
             self._flush_through = max(self._flush_through, target)
         self._buffer.wake.set()
         with self._progress:
-            # A row that DROP_OLDEST drops meanwhile leaves fewer to seal, and an empty buffer ends the wait.
-            while self._position < target and (self._buffer.rows or self.in_hand):
+            while not self._has_sealed(target):
                 if self._thread is None or not deadline.wait(self._progress):
                     return False
         return True
+
+    def _has_sealed(self, target: int) -> bool:
+        """Whether the first `target` rows are sealed, or dropped by policy."""
+        return self._buffer.passed - self.in_hand >= target
 
     def close(self, deadline: Deadline) -> None:
         """Seal what is there until `deadline`, then end the thread."""
@@ -117,7 +120,7 @@ class Sealer:
         if not buffer.rows:
             if self._closing:
                 return False
-            self._sleep(0, _TICK_S)
+            self._sleep(1, _TICK_S)
             return True
         try:
             advice = self._session.wait_advice(Deadline(_TICK_S))
@@ -138,7 +141,7 @@ class Sealer:
         buffer = self._buffer
         buffer.wake.clear()
         buffer.wake_at(rows)
-        if rows == 0:
+        if rows == 1:
             # A log() between its comparison and its append does not see the new notice: look once more before sleeping.
             if not self._is_urgent() and not buffer.wake.wait(0.02) and not buffer.rows:
                 buffer.wake.wait(seconds)
@@ -147,7 +150,7 @@ class Sealer:
         buffer.wake_at(None)
 
     def _is_urgent(self) -> bool:
-        return self._closing or self._position < self._flush_through
+        return self._closing or not self._has_sealed(self._flush_through)
 
     def _seal(self, rows: list[LoggedRow]) -> None:
         """Encode and seal rows, one model handle after the other."""

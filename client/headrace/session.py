@@ -31,6 +31,7 @@ from headrace.version import __version__
 from headrace.window import Receipt, SealedBatch, Window
 
 _INGEST = "/headrace.v1.IngestService/Ingest"
+_GOODBYE_S = 2.0
 _ABOUT_THE_CALLER = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 logger = logging.getLogger("headrace")
@@ -133,13 +134,14 @@ class Session:
 
     def close(self, deadline: Deadline) -> None:
         """Let what is sealed be acknowledged until `deadline`, then end stream, thread and channel."""
-        changed = self.window.changed
-        with changed:
-            self.window.closing = True
-            changed.notify_all()
-        thread = self._thread
+        window, thread = self.window, self._thread
+        with window.changed:
+            window.closing = True
+            window.changed.notify_all()
+            while len(window) and window.failure is None and deadline.wait(window.changed):
+                pass
         if thread is not None:
-            thread.join(min(deadline.left_s, threading.TIMEOUT_MAX))
+            thread.join(min(deadline.left_s, _GOODBYE_S))  # the last report, the half-close, and the server's OK
             if thread.is_alive():
                 self._abandon(HeadraceError("the client was closed before the ack"))
                 thread.join(1.0)  # a cancelled call ends at once
@@ -274,12 +276,17 @@ class Session:
             self._backoff.reset()
         if stream.is_draining or not stream.made_progress:
             self._renew_channel()
+        with self.window.changed:
+            blamed = stream.in_flight > 0
         if error is None or error.retryable or stream.is_draining:
             self._wait_before_next(stream, error)
         elif isinstance(error, FencedError) or not stream.is_open or error.code in _ABOUT_THE_CALLER:
             self.fail(error)
-        else:
+        elif blamed:
             self._set_oldest_aside(error)
+        else:  # it ended while it was idle: no batch is at fault, and the next Open will tell what is
+            self._notices.error(error)
+            self._wait_before_next(stream, error)
 
     def _wait_before_next(self, stream: Stream, error: ServiceError | None) -> None:
         if stream.made_progress and (error is None or stream.is_draining):
@@ -304,7 +311,7 @@ class Session:
     def _set_oldest_aside(self, error: ServiceError) -> None:
         """Keep a batch that ends the stream from ending every stream."""
         aside = self.window.set_oldest_aside()
-        if aside is None:  # nothing was in flight, or even the empty stand-in is refused: it is not the batch
+        if aside is None:  # even the empty stand-in is refused: it is not the batch
             self.fail(error)
             return
         self._counters.count_quarantined(aside.rows)
