@@ -39,5 +39,9 @@ def to_batch(body: bytes, *, kind: batch_pb2.RecordKind.ValueType, model: str, m
     if not isinstance(version, str):
         raise MessageUnreadableError(f"model_version is no text: {SHAPE}")
     batch.model_version = version
-    batch.json.rows = orjson.dumps(envelope["rows"])
+    try:
+        batch.json.rows = orjson.dumps(envelope["rows"])
+    except orjson.JSONEncodeError as error:
+        # What is read may be nested deeper than what is written.
+        raise MessageUnreadableError(f"the rows are nested too deeply ({error}); send them as a plain array") from None
     return batch

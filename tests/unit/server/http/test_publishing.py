@@ -180,6 +180,11 @@ async def test_a_body_that_is_neither_form_is_named_and_goes_nowhere(door, body)
     assert door.publish.asked == []
 
 
+async def test_rows_nested_without_end_are_refused_and_no_defect(door):
+    answer = await door.post(EVENTS, b'{"rows": [' + b"[" * 500 + b"]" * 500 + b"]}")
+    assert (answer.status, answer.json["reason"]) == (400, "MESSAGE_UNREADABLE")
+
+
 async def test_a_body_over_the_limit_is_refused_by_its_announced_length(door):
     answer = await door.post(EVENTS, b"[" + b" " * 10_000 + b"]")
     assert (answer.status, answer.json["reason"]) == (413, "BATCH_TOO_LARGE")

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -33,6 +36,8 @@ PROMISED = {
     "grpc_server_handling_seconds": ("grpc_method", "grpc_service", "grpc_type"),
 }
 
+OPERATIONS_PAGE = Path(__file__).parents[4] / "docs" / "operations.md"
+
 
 @pytest.fixture
 def metrics():
@@ -64,6 +69,15 @@ def test_every_promised_metric_is_there_with_its_labels(metrics):
     }
     found |= {name.removesuffix("_count"): labels for name, labels in found.items() if name.endswith("_count")}
     assert {name: found.get(name) for name in PROMISED} == PROMISED
+
+
+def test_the_operations_page_names_no_metric_that_is_not_there(metrics):
+    touch_all(metrics)
+    metrics.http_requests.labels("Models.list", "200").inc()
+    text = metrics.render()[0].decode()
+    named = set(re.findall(r"\b(?:headrace|grpc_server)_[a-z_]+\b", OPERATIONS_PAGE.read_text()))
+    assert len(named) > 20
+    assert not {name for name in named if name not in text}
 
 
 def test_every_metric_says_what_it_counts(metrics):
