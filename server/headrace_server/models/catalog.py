@@ -20,8 +20,10 @@ from headrace_server.models.schema import (
     UnknownColumns,
 )
 
+# Columns by name: another release may add more while our statements are prepared.
 _SELECT = """
-    SELECT m.*,
+    SELECT m.project, m.sql_name, m.name, m.identity, m.event_id_type, m.unknown_columns, m.earliest_event_time,
+           m.latest_ahead, m.chunk_interval, m.revision, m.created_at, m.updated_at,
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
            (SELECT coalesce(array_agg(v.version ORDER BY v.position), '{}')

@@ -8,7 +8,7 @@ import asyncpg
 
 from headrace_server.errors import NameInvalidError, ProjectDeniedError
 from headrace_server.models import catalog, ddl
-from headrace_server.models.ddl_transaction import announce, extension_schema
+from headrace_server.models.ddl_transaction import STATEMENT_TIMEOUT_S, announce, extension_schema
 from headrace_server.models.schema import ModelSchema
 
 
@@ -44,7 +44,7 @@ async def _execute(connection: asyncpg.Connection, schema: ModelSchema, statemen
         return
     try:
         # One round trip: a model of many columns has a comment for each.
-        await connection.execute("; ".join(statements))
+        await connection.execute("; ".join(statements), timeout=STATEMENT_TIMEOUT_S)
     except asyncpg.DuplicateTableError as error:
         raise NameInvalidError(
             f"the name {schema.name!r} is taken: the schema {schema.project} has a table or view that is not headrace's"

@@ -19,6 +19,9 @@ from headrace_server.storage.pool import Connect
 
 LOCK_TIMEOUT_MS = 1_000
 DEADLINE_S = 30.0
+
+# Almost everything is done in milliseconds; the first label of a large APPEND model builds an index over its events.
+STATEMENT_TIMEOUT_S = 600
 PAUSE_S = (0.05, 0.5)
 
 CHANNEL = "headrace_models"
@@ -57,7 +60,9 @@ async def _once(
     connection: asyncpg.Connection, project: str, sql_name: str, work: Callable[[asyncpg.Connection], Awaitable[Result]]
 ) -> Result:
     async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        await connection.execute(
+            f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'"
+        )
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"headrace.model {project}.{sql_name}"
         )

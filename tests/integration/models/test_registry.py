@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -17,6 +18,9 @@ from headrace_server.errors import (
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import Identity, ModelSchema, UnknownColumns
+from headrace_server.storage.edition import probe
+from headrace_server.storage.migrate import migrate
+from headrace_server.storage.pool import Connect, connect, create_pool
 from support.model_definitions import feature, flights, label
 from support.timescale import TimescaleCluster
 
@@ -316,3 +320,35 @@ async def test_a_database_that_is_away_is_a_retryable_error(registry: Registry, 
     assert registry.peek("main", "flight_delay") is not None
     await timescale.restart()
     assert (await registry.update("main", "flight_delay", [feature("wind")])).revision == 2
+
+
+@pytest.fixture
+async def connection_of_plain_role(database_url: str, timescale: TimescaleCluster) -> AsyncIterator[Connect]:
+    """Opens connections of a role that is no superuser and owns nothing."""
+    name = urlsplit(database_url).path.strip("/")
+    await timescale.execute("CREATE ROLE plain")
+    await timescale.execute(f"GRANT CREATE ON DATABASE {name} TO plain")
+
+    async def connect_as_plain_role() -> asyncpg.Connection:
+        connection = await connect(database_url, instance="plain")
+        await connection.execute("SET ROLE plain")
+        return connection
+
+    yield connect_as_plain_role
+    superuser = await connect(database_url, instance="test")
+    await superuser.execute("DROP OWNED BY plain CASCADE; DROP ROLE plain")
+    await superuser.close()
+
+
+async def test_a_plain_role_that_may_create_schemas_is_enough(
+    database_url: str, connection_of_plain_role: Connect
+) -> None:
+    connection = await connection_of_plain_role()
+    await probe(connection)
+    await migrate(connection)
+    await connection.close()
+    async with await create_pool(database_url, instance="plain") as pool:
+        registry = Registry(pool, connection_of_plain_role)
+        await registry.register("main", flights(label("late")))
+        await registry.update("main", "flight_delay", [feature("wind"), label("minutes", ValueType.FLOAT64)])
+        await registry.set_chunk_interval("main", "flight_delay", timedelta(days=1))
