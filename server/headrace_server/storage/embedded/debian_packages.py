@@ -70,7 +70,8 @@ class Archive:
     keyring: Path
 
     def __str__(self) -> str:
-        return f"{self.uri} {self.suite}"
+        # For logs and errors: a mirror's password stays out of them.
+        return f"{re.sub('//[^/@]*@', '//', self.uri)} {self.suite}"
 
 
 def archives() -> list[Archive]:

@@ -74,3 +74,9 @@ def test_libraries_and_postgresql_are_taken(package: str) -> None:
 )
 def test_what_only_the_distribution_needs_is_left_out(package: str) -> None:
     assert not WANTED.fullmatch(package)
+
+
+def test_a_mirrors_password_is_not_shown() -> None:
+    assert str(Archive("https://me:secret@mirror.test/debian/", "trixie", "main", Path("/k"))) == (
+        "https://mirror.test/debian/ trixie"
+    )
