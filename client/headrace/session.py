@@ -2,8 +2,8 @@
 
 In come sealed batches (through the window), out go acks to their receipts. One thread connects, reads answers, settles
 batches, and when a stream ends decides by one rule what follows: retryable → again after a wait; otherwise, was the
-session opened and is the ending about what it sent → the oldest batch is set aside and an empty one goes under its seq;
-else the session is over. Promise: no batch leaves the window but with its ack, set aside and told, or told at the end.
+session opened and does the same batch stand first for the second time → that batch is set aside and an empty one goes
+under its seq; else the session is over. Promise: no batch leaves the window but with its ack, set aside and told, or told at the end.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Session:
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None
-        self._stream: Stream | None = None
+        self._suspect: int | None = None
         self._thread: threading.Thread | None = None
         self._reported = b""
         self._reported_at = time.monotonic()
@@ -188,7 +188,7 @@ class Session:
                     client=f"headrace-python/{__version__}",
                 )
             )
-            self._stream = Stream(
+            return Stream(
                 self.window,
                 request.SerializeToString(),
                 open_timeout_s=self._settings.open_timeout_s,
@@ -196,7 +196,6 @@ class Session:
                 due_report=self._due_report,
                 resending=lambda batch: self._counters.count_retried(batch.rows),
             )
-            return self._stream
 
     def _converse(self, stream: Stream) -> ServiceError | None:
         """Run one stream to its end; return why it ended, None for OK."""
@@ -277,15 +276,15 @@ class Session:
         if stream.is_draining or not stream.made_progress:
             self._renew_channel()
         with self.window.changed:
-            blamed = stream.in_flight > 0
+            suspect = self.window.oldest_seq if stream.in_flight else None
         if error is None or error.retryable or stream.is_draining:
             self._wait_before_next(stream, error)
         elif isinstance(error, FencedError) or not stream.is_open or error.code in _ABOUT_THE_CALLER:
             self.fail(error)
-        elif blamed:
+        elif suspect is not None and suspect == self._suspect:
             self._set_oldest_aside(error)
-        else:  # it ended while it was idle: no batch is at fault, and the next Open will tell what is
-            self._notices.error(error)
+        else:  # a batch may be sent just as the stream ends for another cause: it is at fault the second time only
+            self._suspect = suspect
             self._wait_before_next(stream, error)
 
     def _wait_before_next(self, stream: Stream, error: ServiceError | None) -> None:
@@ -293,7 +292,7 @@ class Session:
             return  # a server that drains: the next one is waiting
         wait_s = self._backoff.next_s(error.retry_after_s if error is not None else None)
         if error is not None:
-            self._notices.warn("AWAY", f"the service is away, rows are kept; next try in {wait_s:.1f} s: {error}")
+            self._notices.warn("AWAY", f"the stream has ended, rows are kept; next try in {wait_s:.1f} s: {error}")
         deadline = time.monotonic() + wait_s
         window = self.window
         with window.changed:

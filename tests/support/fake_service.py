@@ -401,7 +401,9 @@ class _Stream:
         return None
 
     def _ack(self, seq: int, result: result_pb2.BatchResult) -> None:
-        whole = result.stored == result.rows and not (result.replayed or result.parked or result.joined)
+        whole = result.stored == result.rows and not (
+            result.rejected or result.replayed or result.parked or result.joined
+        )
         ack = ingest_service_pb2.Ack(
             through_seq=seq,
             results=[] if whole else [result],
