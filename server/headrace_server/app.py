@@ -17,6 +17,7 @@ from headrace.v1 import batch_pb2, model_service_pb2, model_service_pb2_grpc
 from headrace.version import __version__
 from headrace_server.batching.batcher import Batcher
 from headrace_server.config import Settings
+from headrace_server.copying.chunks import ChunkBook
 from headrace_server.copying.copier import Copier
 from headrace_server.copying.record_kind import RecordKind
 from headrace_server.events.kind import EventsKind
@@ -91,7 +92,8 @@ async def _serve(
         Batcher(settings.batching.group_max_rows, settings.batching.group_max_bytes)
         for _ in range(settings.batching.copiers)
     ]
-    copiers = [Copier(batcher, database.connect, watch) for batcher in batchers]
+    chunks = ChunkBook()
+    copiers = [Copier(batcher, database.connect, watch, chunks) for batcher in batchers]
     limits = _limits(settings)
     service = IngestService(
         instance=instance,

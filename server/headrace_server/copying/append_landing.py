@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace_server.batching.verdicts import Verdict
-from headrace_server.copying.landing import Connection, GroupRows, Landed
+from headrace_server.copying.connection import Connection
+from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.copying.target import Target, copy
 
 

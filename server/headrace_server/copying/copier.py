@@ -23,9 +23,11 @@ import structlog
 
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.batcher import Batcher, Origin
+from headrace_server.copying.chunks import ChunkBook
+from headrace_server.copying.connection import DATABASE_ERRORS, Connect
 from headrace_server.copying.frozen import free_frozen_locks
 from headrace_server.copying.group import Group, prepare_group
-from headrace_server.copying.line import DATABASE_ERRORS, Connect, Line
+from headrace_server.copying.line import Line
 from headrace_server.copying.observer import CommitObserver
 from headrace_server.copying.repair import TRIES, RepairLane, pause
 from headrace_server.copying.settling import settle
@@ -42,10 +44,11 @@ MOST_GIVEN_BACK = 20  # then the batch before it is not in this process, and the
 class Copier:
     """Commits what waits in one batcher."""
 
-    def __init__(self, batcher: Batcher, connect: Connect, observer: CommitObserver) -> None:
+    def __init__(self, batcher: Batcher, connect: Connect, observer: CommitObserver, chunks: ChunkBook) -> None:
         self._batcher = batcher
         self._observer = observer
-        self._lane = RepairLane(connect, observer)
+        self._chunks = chunks
+        self._lane = RepairLane(connect, observer, chunks)
         self._lines = [Line(connect) for _ in range(COMMITTERS)]
         self._prepared: asyncio.Queue[Group] = asyncio.Queue(maxsize=1)
         self._turn = asyncio.Lock()
@@ -101,7 +104,7 @@ class Copier:
             group = left
             try:
                 await self._commit(line, group, turn)
-            except DATABASE_ERRORS as error:
+            except (*DATABASE_ERRORS, TooWideError) as error:
                 if not failures:
                     self._batcher.hold(_origins(group.batches))
                 turn.pass_on()
@@ -119,7 +122,7 @@ class Copier:
         self, line: Line, group: Group, error: BaseException, failures: Counter[Action]
     ) -> Group | None:
         """Do what an error asks for; returns the group to try again, or None when its batches are in other hands."""
-        action = action_for(error)
+        action = Action.SPLIT if isinstance(error, TooWideError) else action_for(error)
         failures[action] += 1
         log.info("commit_failed", action=action.name, failures=failures[action], error=repr(error))
         match action:
@@ -142,9 +145,12 @@ class Copier:
 
     async def _commit(self, line: Line, group: Group, turn: "Turn") -> None:
         connection = await line.ready()
+        if await self._chunks.is_too_wide(connection, group):
+            raise TooWideError
         begun = perf_counter()
         committed = await commit_group(connection, group, turn.pass_on)
         self._observer.committed(sum(len(part.rows) for part in group.parts), perf_counter() - begun)
+        self._chunks.learn(part for part, _ in committed.landed)
         await settle(connection, committed, self._observer)
         ahead = committed.claim.ahead
         self._taken.difference_update(group.batches)
@@ -201,6 +207,10 @@ class Copier:
             elif not batch.settled.done():  # its session has not gone
                 waiting.append(batch)
         self._batcher.give_back(waiting)
+
+
+class TooWideError(Exception):
+    """The group touches more chunks than one transaction may."""
 
 
 class Turn:

@@ -8,7 +8,7 @@ A healthy replica has all bytes in memory before its COPY starts, so it never lo
 
 import structlog
 
-from headrace_server.copying.landing import Connection
+from headrace_server.copying.connection import Connection
 
 FROZEN_AFTER_S = 10
 

@@ -8,17 +8,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
+
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.copying.landing import GroupRows, Landing, Prepared
 
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of a group for one table."""
+    """The rows of a group for one table.
+
+    Attributes:
+        prepared: The rows made ready; None where they are not to be landed.
+        chunks: Numbers of the chunks that the rows fall into, each once (copying/target.py).
+    """
 
     landing: Landing
     rows: GroupRows
-    prepared: Prepared
+    prepared: Prepared | None
+    chunks: npt.NDArray[np.int64]
+
+    @staticmethod
+    def of(landing: Landing, rows: GroupRows) -> "Part":
+        """Make rows ready. Runs in a thread."""
+        return Part(landing, rows, landing.prepare(rows), landing.chunks(rows))
 
 
 @dataclass(frozen=True)
@@ -43,8 +57,7 @@ def prepare_group(batches: Sequence[PendingBatch]) -> Group:
     parts = []
     for _, members in sorted(by_table.items()):
         landing = max((landing_of(batch) for batch in members), key=lambda landing: landing.revision)
-        rows = GroupRows.of(members)
-        parts.append(Part(landing, rows, landing.prepare(rows)))
+        parts.append(Part.of(landing, GroupRows.of(members)))
     return Group(batches, parts)
 
 

@@ -7,17 +7,16 @@ group's transaction only `land` runs; what must happen after the COMMIT is `sett
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
-import asyncpg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts
-
-Connection: TypeAlias = "asyncpg.Connection[Any]"
+from headrace_server.copying.connection import Connection
+from headrace_server.copying.target import Target
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,15 @@ class Landing(Protocol):
         """Name of the table: the order in which a transaction touches tables, so that no two deadlock."""
 
     @property
+    def target(self) -> Target:
+        """The hypertable."""
+
+    @property
     def revision(self) -> int:
         """Revision of the model's schema; of two landings of one table a group takes the newer."""
+
+    def chunks(self, rows: GroupRows) -> npt.NDArray[np.int64]:
+        """Numbers of the chunks that the rows fall into, each once; none where the landing bounds that itself."""
 
     def prepare(self, rows: GroupRows) -> Prepared:
         """Do the work that needs no database: sort, encode. Runs in a thread, touches nothing shared."""

@@ -12,7 +12,7 @@ from uuid import UUID
 from headrace.v1 import result_pb2
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.verdicts import is_plain
-from headrace_server.copying.landing import Connection
+from headrace_server.copying.connection import Connection
 from headrace_server.errors import DatabaseUnavailableError, FencedError, HeadraceError, RequestIdReusedError
 
 _LOCK_PRODUCERS = """
@@ -50,6 +50,8 @@ _READ_REQUESTS = """
 SELECT r.project, r.request_id, r.payload_hash, r.result
 FROM headrace.requests r
 JOIN unnest($1::text[], $2::uuid[]) AS wanted (project, request_id) USING (project, request_id)
+ORDER BY r.project, r.request_id
+FOR UPDATE OF r
 """
 _WRITE_REQUESTS = """
 UPDATE headrace.requests r
@@ -200,7 +202,10 @@ async def _claim_requests(connection: Connection, batches: Sequence[PendingBatch
             reused = f"request_id {row['request_id']} was used within 24 hours for other bytes; make one for each batch"
             claimed.refused.append((batch, RequestIdReusedError(reused)))
             continue
-        result = result_pb2.BatchResult.FromString(row["result"] or b"")
+        if row["result"] is None:  # some parts of it are stored (copying/parts.py): go on
+            claimed.commit.append(batch)
+            continue
+        result = result_pb2.BatchResult.FromString(row["result"])
         result.replayed = not batch.attempted
         claimed.replayed.append((batch, result))
 

@@ -1,16 +1,8 @@
 """A connection of a copier's own: opened when first needed, and again whenever it broke."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-import asyncpg
-
-from headrace_server.copying.landing import Connection
-
-Connect = Callable[[], Awaitable[Connection]]
-
-# What a connection can throw at its user; everything else is a defect of ours.
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, EOFError)
+from headrace_server.copying.connection import DATABASE_ERRORS, Connect, Connection
 
 LOCK_TIMEOUT_MS = 5_000  # a waiter looks for a frozen holder this often (copying/frozen.py)
 

@@ -20,10 +20,13 @@ import structlog
 
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict
+from headrace_server.copying.chunks import ChunkBook
+from headrace_server.copying.connection import DATABASE_ERRORS, Connect, Connection
 from headrace_server.copying.group import Part, prepare_group
-from headrace_server.copying.landing import Connection, GroupRows, Landed
-from headrace_server.copying.line import DATABASE_ERRORS, Connect, Line
+from headrace_server.copying.landing import GroupRows, Landed
+from headrace_server.copying.line import Line
 from headrace_server.copying.observer import CommitObserver
+from headrace_server.copying.parts import commit_in_parts
 from headrace_server.copying.settling import settle
 from headrace_server.copying.sqlstate import Action, action_for
 from headrace_server.copying.transaction import commit_group
@@ -54,8 +57,9 @@ class Search:
 class RepairLane:
     """Repairs what a copier hands over. Its queue is as bounded as the batcher's: by the memory that was reserved."""
 
-    def __init__(self, connect: Connect, observer: CommitObserver) -> None:
+    def __init__(self, connect: Connect, observer: CommitObserver, chunks: ChunkBook) -> None:
         self._line = Line(connect)
+        self._chunks = chunks
         self._observer = observer
         self._queue: asyncio.Queue[tuple[PendingBatch, Callable[[PendingBatch], None]]] = asyncio.Queue()
 
@@ -101,7 +105,11 @@ class RepairLane:
         connection = await self._line.ready()
         group = await asyncio.to_thread(prepare_group, [batch])
         begun = perf_counter()
-        committed = await commit_group(connection, group, on_claimed=lambda: None, land=search_bad_rows)
+        if await self._chunks.is_too_wide(connection, group):
+            committed = await commit_in_parts(connection, batch, self._chunks, search_bad_rows)
+        else:
+            committed = await commit_group(connection, group, on_claimed=lambda: None, land=search_bad_rows)
+        self._chunks.learn(part for part, _ in committed.landed)
         self._observer.committed(batch.row_count, perf_counter() - begun)
         await settle(connection, committed, self._observer)
         if committed.claim.ahead:

@@ -7,8 +7,7 @@ verdicts stay what they were at the commit, which is true, if less than what cou
 import structlog
 
 from headrace_server.copying import ledger
-from headrace_server.copying.landing import Connection
-from headrace_server.copying.line import DATABASE_ERRORS
+from headrace_server.copying.connection import DATABASE_ERRORS, Connection
 from headrace_server.copying.observer import CommitObserver
 from headrace_server.copying.transaction import Committed
 

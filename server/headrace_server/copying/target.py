@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace_server.copying.connection import Connection
 from headrace_server.copying.encoding import encode
-from headrace_server.copying.landing import Connection
 from headrace_server.models.names import quote_identifier
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

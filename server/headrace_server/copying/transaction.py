@@ -15,8 +15,9 @@ from headrace.v1 import result_pb2
 from headrace_server.batching.batch import DeadLetter, PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts, result_of
 from headrace_server.copying import ledger
+from headrace_server.copying.connection import Connection
 from headrace_server.copying.group import Group, Part, prepare_group
-from headrace_server.copying.landing import Connection, GroupRows, Landed
+from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.dead_letters.letters import letter_of_refusal
 from headrace_server.dead_letters.store import write_letters
 from headrace_server.validation.rejections import Rejections
@@ -64,6 +65,8 @@ Land = Callable[[Connection, Part], Awaitable[Landed]]
 
 async def land_whole(connection: Connection, part: Part) -> Landed:
     """Write a part's rows in one go: what a healthy group does."""
+    if part.prepared is None:
+        raise ValueError("the part was not made ready")
     return await part.prepared.land(connection)
 
 

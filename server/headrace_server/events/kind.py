@@ -2,8 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
+import numpy as np
+import numpy.typing as npt
+
 from headrace_server.copying.append_landing import prepare_append
-from headrace_server.copying.landing import Connection, GroupRows, Landed, Prepared
+from headrace_server.copying.connection import Connection
+from headrace_server.copying.landing import GroupRows, Landed, Prepared
 from headrace_server.copying.target import Target
 from headrace_server.copying.unique_landing import RepeatWatch, prepare_probed, prepare_straight
 from headrace_server.models.column_types import ValueType
@@ -48,19 +52,23 @@ class EventsLanding:
 
     def __init__(self, model: ModelSchema, target: Target, watch: RepeatWatch, after_commit: AfterCommit) -> None:
         self._model = model
-        self._target = target
+        self.target = target
         self._watch = watch
         self._after_commit = after_commit
         self.table_key = target.key
         self.revision = model.revision
 
+    def chunks(self, rows: GroupRows) -> npt.NDArray[np.int64]:
+        """The chunks of the events' times."""
+        return np.unique(self.target.chunks_of(rows.table))
+
     def prepare(self, rows: GroupRows) -> Prepared:
         """Sort and encode, in the way the model's identity and the last groups ask for."""
         if self._model.identity is Identity.APPEND:
-            return prepare_append(self._target, rows)
+            return prepare_append(self.target, rows)
         if self._watch.probe_next():
-            return prepare_probed(self._target, rows)
-        return prepare_straight(self._target, rows)
+            return prepare_probed(self.target, rows)
+        return prepare_straight(self.target, rows)
 
     def met_unique_violation(self) -> None:
         """Probe the next groups."""

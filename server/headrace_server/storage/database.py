@@ -85,8 +85,13 @@ async def open_database(settings: DatabaseSettings, instance: str) -> AsyncItera
 async def _open(
     url: str, settings: DatabaseSettings, instance: str, embedded: EmbeddedDatabase | None
 ) -> AsyncIterator[Database]:
-    timeouts = {"connect_timeout_s": settings.connect_timeout_s, "command_timeout_s": settings.command_timeout_s}
-    connect = partial(pool.connect, url, instance=instance, **timeouts)
+    connect = partial(
+        pool.connect,
+        url,
+        instance=instance,
+        connect_timeout_s=settings.connect_timeout_s,
+        command_timeout_s=settings.command_timeout_s,
+    )
     connection = await connect()
     try:
         found = await edition.probe(connection, allow_fsync_off=settings.allow_fsync_off)
@@ -101,7 +106,12 @@ async def _open(
         edition="community" if found.community else "apache",
         migrated=applied,
     )
-    connections = await pool.create_pool(url, instance=instance, **timeouts)
+    connections = await pool.create_pool(
+        url,
+        instance=instance,
+        connect_timeout_s=settings.connect_timeout_s,
+        command_timeout_s=settings.command_timeout_s,
+    )
     try:
         yield Database(connect, connections, found, embedded)
     finally:

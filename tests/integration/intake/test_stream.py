@@ -1,35 +1,13 @@
 """One stream against the real service: every answer the protocol names."""
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
 import grpc
-import pytest
 
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace.v1.error_reason_pb2 import ErrorReason
-from support.service import ServiceProcess, running_service
-from support.wire_client import WireClient, events, is_retryable, json_batch, rows_of, wire_client
-
-
-@pytest.fixture
-async def service(database_url: str) -> AsyncIterator[ServiceProcess]:
-    async with running_service(database_url) as service:
-        yield service
-
-
-@pytest.fixture
-async def client(service: ServiceProcess) -> AsyncIterator[WireClient]:
-    async with wire_client(service.grpc) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+from support.wire_client import WireClient, WireStream, events, is_retryable, json_batch, rows_of
 
 
 async def count(database: asyncpg.Connection, table: str = "main.flight_delay") -> int:
@@ -145,6 +123,4 @@ async def test_the_client_half_closes_and_gets_the_rest_of_its_acks(client: Wire
 async def test_unreadable_bytes_end_the_stream_by_name(client: WireClient) -> None:
     call = client.channel.stream_stream("/headrace.v1.IngestService/Ingest", None, pb.IngestResponse.FromString)()
     await call.write(b"\xff\xff\xff\xff")
-    from support.wire_client import WireStream
-
     assert (await WireStream(call).end())[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_UNREADABLE")

@@ -163,3 +163,23 @@ COMMENT ON COLUMN headrace.dead_letters.payload IS
     'A headrace.v1.Batch of this one row, or its first 64 KiB when payload_bytes is more: then it cannot be replayed.';
 COMMENT ON COLUMN headrace.dead_letters.payload_bytes IS 'Size of the whole payload.';
 COMMENT ON COLUMN headrace.dead_letters.replayed_at IS 'When it was stored after all.';
+
+-- Batches that touch more chunks than one transaction may lock are stored in parts; here is what is stored already. -----
+
+CREATE TABLE headrace.batch_parts (
+    project text NOT NULL,
+    origin_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    part integer NOT NULL,
+    places bytea NOT NULL,
+    verdicts bytea NOT NULL,
+    result bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (project, origin_id, seq, part)
+);
+COMMENT ON TABLE headrace.batch_parts IS
+    'Parts of wide batches, each written with its rows; gone once the whole batch is in the ledger.';
+COMMENT ON COLUMN headrace.batch_parts.origin_id IS 'producer_id, or request_id of a unary Publish.';
+COMMENT ON COLUMN headrace.batch_parts.places IS 'Indexes in the batch of the part''s rows, 64-bit little-endian.';
+COMMENT ON COLUMN headrace.batch_parts.verdicts IS 'A byte a row, in the same order (batching/verdicts.py).';
+COMMENT ON COLUMN headrace.batch_parts.result IS 'A headrace.v1.BatchResult whose errors are those of these rows.';
