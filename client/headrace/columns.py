@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import enum
 import json
+import uuid
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -124,14 +125,24 @@ def _put_texts(strings: Any, values: Sequence[Any]) -> None:
     try:
         data = "".join(values)
     except TypeError:  # UUIDs, enums
-        values = [value.value if isinstance(value, enum.Enum) else value for value in values]
-        values = [value if isinstance(value, str) else str(value) for value in values]
+        values = list(map(_text, values))
         data = "".join(values)
     strings.data = data.encode()
     if len(strings.data) == len(data):
         strings.lengths = wire.packed_varints(list(map(len, values)))
     else:
         strings.lengths = wire.packed_varints([len(value.encode()) for value in values])
+
+
+def _text(value: object) -> str:
+    """Return a text, or what stands for one."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not a text")
 
 
 def _times(column: Any, values: Sequence[object], _kind: Kind, has_nulls: bool) -> None:

@@ -1,9 +1,10 @@
 """A producer's session: one identity at the service, kept over any number of streams.
 
 In come sealed batches (through the window), out go acks to their receipts. One thread connects, reads answers, settles
-batches, and when a stream ends decides by one rule what follows: retryable → again after a wait; otherwise, was the
-session opened and does the same batch stand first for the second time → that batch is set aside and an empty one goes
-under its seq; else the session is over. Promise: no batch leaves the window but with its ack, set aside and told, or told at the end.
+batches, and when a stream ends decides by one rule what follows: retryable → again after a wait; otherwise, if the
+session was opened and the same batch stands first for the second time → that batch is set aside and an empty one goes
+under its seq; else the session is over. Promise: no batch leaves the window but with its ack, set aside and told, or
+told at the end.
 """
 
 from __future__ import annotations
