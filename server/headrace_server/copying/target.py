@@ -1,6 +1,6 @@
 """The table that a landing writes to, as far as a COPY and a comparison need to know it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.encoding import encode
 from headrace_server.models.names import quote_identifier
+from headrace_server.models.system_columns import EVENT_ID
+from headrace_server.models.table_spec import TableSpec
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,6 +36,18 @@ class Target:
     json_columns: frozenset[str]
     compared: tuple[str, ...]
     chunk_interval: timedelta
+
+    @staticmethod
+    def of(table: TableSpec, compared: Iterable[str], chunk_interval: timedelta) -> "Target":
+        """The target that a model's table is."""
+        return Target(
+            schema=table.schema,
+            name=table.name,
+            event_id_sql=next(column.sql for column in table.columns if column.name == EVENT_ID.name),
+            json_columns=frozenset(column.name for column in table.columns if column.is_json),
+            compared=tuple(compared),
+            chunk_interval=chunk_interval,
+        )
 
     @property
     def key(self) -> str:

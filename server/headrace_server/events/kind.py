@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import numpy.typing as npt
 
+from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.append_landing import prepare_append
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.landing import GroupRows, Landed, Prepared
@@ -75,8 +76,9 @@ class EventsLanding:
         self._watch.met_repeat()
 
     async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
-        """Let late kinds settle what waited for these events."""
-        await self._after_commit(self._model, connection, rows)
+        """Let late kinds settle what waited for these events: all but those that were refused while landing."""
+        stored = rows.take(np.flatnonzero(landed.verdicts != Verdict.REJECTED)) if landed.refusals else rows
+        await self._after_commit(self._model, connection, stored)
 
 
 def system_field(name: str, value_type: ValueType, max_bytes: int, model: ModelSchema) -> Field:
@@ -119,11 +121,5 @@ def _row_schema(model: ModelSchema) -> RowSchema:
 
 def _target(model: ModelSchema) -> Target:
     table = events_table(model)
-    return Target(
-        schema=table.schema,
-        name=table.name,
-        event_id_sql=next(column.sql for column in table.columns if column.name == EVENT_ID.name),
-        json_columns=frozenset(column.name for column in table.columns if column.is_json),
-        compared=tuple(column.name for column in table.columns if column.name not in NOT_COMPARED),
-        chunk_interval=model.chunk_interval,
-    )
+    compared = (column.name for column in table.columns if column.name not in NOT_COMPARED)
+    return Target.of(table, compared, model.chunk_interval)

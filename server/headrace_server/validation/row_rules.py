@@ -60,6 +60,36 @@ def _uuid7_millisecond(event_id: object) -> int | None:
 
 
 @dataclass(frozen=True)
+class EventTimeRange:
+    """Demands that an event_time, where there is one, is within the model's range.
+
+    Attributes:
+        earliest: First time accepted.
+        latest_ahead: How far ahead of the service's clock a time may be.
+    """
+
+    earliest: datetime
+    latest_ahead: timedelta
+
+    def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment, rejections: Rejections) -> None:
+        """Apply the rule."""
+        times = columns.get("event_time")
+        if times is None:
+            return
+        latest = moment.observed + self.latest_ahead
+        bounds = pc.min_max(times)
+        first, last = (bounds[key].cast(pa.int64()).as_py() for key in ("min", "max"))
+        if first is None or (first >= _micros(self.earliest) and last <= _micros(latest)):
+            return
+        outside = as_mask(
+            pc.or_(pc.less(times, pa.scalar(self.earliest, TIMESTAMP)), pc.greater(times, pa.scalar(latest, TIMESTAMP)))
+        )
+        example = times[int(outside.argmax())].cast(pa.string()).as_py()
+        message = f"event_time {example} is not between {self.earliest.isoformat()} and {latest.isoformat()}"
+        rejections.add("EVENT_TIME_OUT_OF_RANGE", "event_time", outside, message)
+
+
+@dataclass(frozen=True)
 class EventTimeRule:
     """Demands an event_time, within the model's range.
 
@@ -87,21 +117,8 @@ class EventTimeRule:
                 )
                 rejections.add("EVENT_TIME_REQUIRED", "event_time", missing, message)
             else:
-                times = columns["event_time"] = times.fill_null(pa.scalar(moment.observed, TIMESTAMP))
-        self._check_range(times, moment, rejections)
-
-    def _check_range(self, times: pa.Array, moment: Moment, rejections: Rejections) -> None:
-        latest = moment.observed + self.latest_ahead
-        bounds = pc.min_max(times)
-        first, last = (bounds[key].cast(pa.int64()).as_py() for key in ("min", "max"))
-        if first is None or (first >= _micros(self.earliest) and last <= _micros(latest)):
-            return
-        outside = as_mask(
-            pc.or_(pc.less(times, pa.scalar(self.earliest, TIMESTAMP)), pc.greater(times, pa.scalar(latest, TIMESTAMP)))
-        )
-        example = times[int(outside.argmax())].cast(pa.string()).as_py()
-        message = f"event_time {example} is not between {self.earliest.isoformat()} and {latest.isoformat()}"
-        rejections.add("EVENT_TIME_OUT_OF_RANGE", "event_time", outside, message)
+                columns["event_time"] = times.fill_null(pa.scalar(moment.observed, TIMESTAMP))
+        EventTimeRange(self.earliest, self.latest_ahead)(columns, row_count, moment, rejections)
 
 
 def fill_observed_time(columns: dict[str, pa.Array], row_count: int, moment: Moment, rejections: Rejections) -> None:
