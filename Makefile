@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RATE ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help setup lock run demo test test-unit check lint typecheck imports format protos protos-check protos-lint clean
+.PHONY: help setup lock run demo test test-unit check lint typecheck imports format protos protos-check protos-lint clean bench bench-full
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -23,8 +24,9 @@ help: ## list the verbs
 setup: .venv/.installed ## make .venv from the lock file (the other verbs do it by themselves)
 
 lock: setup ## renew requirements.lock from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
 	$(BIN)/uv pip compile protos/toolchain.in --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o protos/toolchain.lock
+	$(BIN)/uv pip compile pyproject.toml --extra bench --constraint requirements.lock --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o benchmarks/requirements.lock
 
 # The stubs' toolchain is older than the service's libraries, so it lives in an environment of its own.
 PROTO_PATHS := $(wildcard protos/headrace/v1/*.proto)
@@ -57,6 +59,20 @@ test: setup ## run every test: unit, contract, and against a real TimescaleDB (u
 
 test-unit: setup ## run the tests that need no database
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+# The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
+.venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed
+	@test -x .venv/bench/bin/python || $(PYTHON) -m venv .venv/bench
+	@echo "installing the benchmark's peers into .venv/bench (once; about a minute)"
+	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
+	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+bench: .venv/bench/.installed ## measure headrace beside its peers, in one run (a few minutes; writes benchmarks/results)
+	.venv/bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+bench-full: .venv/bench/.installed ## the same, and how cost grows with rows and columns (about half an hour)
+	.venv/bench/bin/python -m benchmarks --full $(BENCH_ARGS)
 
 lint: setup ## ruff: lint and formatting
 	$(BIN)/ruff check .
