@@ -310,12 +310,15 @@ class Report(google.protobuf.message.Message):
     DROPPED_ROWS_FIELD_NUMBER: builtins.int
     SPOOLED_ROWS_FIELD_NUMBER: builtins.int
     RETRIED_ROWS_FIELD_NUMBER: builtins.int
+    RESULTS_THROUGH_FIELD_NUMBER: builtins.int
     logged_rows: builtins.int
     """Rows given to log(), publish() and their like."""
     spooled_rows: builtins.int
     """Rows in the disk spool now."""
     retried_rows: builtins.int
     """Rows sent more than once."""
+    results_through: builtins.int
+    """As in Open: results up to this seq have reached the client and need not be kept. Default 0."""
     @property
     def dropped_rows(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Rows the client dropped itself, by overflow policy or reason, e.g. "DROP_NEWEST"."""
@@ -327,8 +330,9 @@ class Report(google.protobuf.message.Message):
         dropped_rows: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         spooled_rows: builtins.int = ...,
         retried_rows: builtins.int = ...,
+        results_through: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dropped_rows", b"dropped_rows", "logged_rows", b"logged_rows", "retried_rows", b"retried_rows", "spooled_rows", b"spooled_rows"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["dropped_rows", b"dropped_rows", "logged_rows", b"logged_rows", "results_through", b"results_through", "retried_rows", b"retried_rows", "spooled_rows", b"spooled_rows"]) -> None: ...
 
 global___Report = Report
 

@@ -1,0 +1,57 @@
+"""Addresses are read strictly, and secrets do not travel in plaintext unasked."""
+
+from __future__ import annotations
+
+import pytest
+
+import headrace
+from headrace.channel import Link, Tls, is_loopback, parse_addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("localhost", ["localhost:50051"]),
+        ("db.example:1234", ["db.example:1234"]),
+        (" a:1 , b:2,", ["a:1", "b:2"]),
+        ("[::1]:7", ["[::1]:7"]),
+        ("[::1]", ["[::1]:50051"]),
+        ("unix:/run/headrace.sock", ["unix:/run/headrace.sock"]),
+    ],
+)
+def test_addresses(text: str, addresses: list[str]) -> None:
+    assert parse_addresses(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", ",", "host:", ":1", "host:port", "host:0", "host:65536"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(headrace.InvalidArgumentError, match="host:port"):
+        headrace.connect(text)
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "unix:/x"])
+def test_loopback(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["example.org:1", "10.0.0.1:1", "0.0.0.0:1"])
+def test_not_loopback(address: str) -> None:
+    assert not is_loopback(address)
+
+
+def test_plaintext_is_the_default_on_loopback_only() -> None:
+    assert "plaintext" in repr(Link("localhost:1"))
+    assert "tls" in repr(Link("example.org:1"))
+    assert "plaintext" in repr(Link("example.org:1", tls=False))
+    assert "tls" in repr(Link("localhost:1", tls=Tls()))
+
+
+def test_every_address_has_its_turn() -> None:
+    link = Link("a:1,b:2,c:3")
+    targets = []
+    for _ in range(4):
+        channel = link.connect()
+        targets.append(channel._channel.target().decode())
+        channel.close()
+    assert {t.rpartition("/")[2] for t in targets[:3]} == {"a:1", "b:2", "c:3"}
+    assert targets[3] == targets[0]
