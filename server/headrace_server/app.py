@@ -19,6 +19,7 @@ from headrace_server.batching.batcher import Batcher
 from headrace_server.config import Settings
 from headrace_server.copying.chunks import ChunkBook
 from headrace_server.copying.copier import Copier
+from headrace_server.copying.horizon import LedgerHorizon
 from headrace_server.copying.record_kind import RecordKind
 from headrace_server.events.kind import EventsKind
 from headrace_server.http.models import Models
@@ -131,6 +132,7 @@ async def _serve(
         background = [
             tasks.create_task(ModelListener(database.connect, registry).run()),
             tasks.create_task(watch.run()),
+            tasks.create_task(LedgerHorizon(database.connect).run()),
             *(tasks.create_task(copier.run()) for copier in copiers),
         ]
         if database.embedded is not None:

@@ -5,7 +5,7 @@ batches (row locks on their producers, in one order for everybody), lets go of t
 then copies. Unary requests are claimed the same way, by inserting their id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from headrace_server.copying.connection import Connection
 from headrace_server.errors import DatabaseUnavailableError, FencedError, HeadraceError, RequestIdReusedError
 
 _LOCK_PRODUCERS = """
-SELECT p.project, p.producer_id, p.epoch, p.last_seq
+SELECT p.project, p.producer_id, p.epoch, p.last_seq, p.results_expired_through
 FROM headrace.producers p
 JOIN unnest($1::text[], $2::uuid[]) AS wanted (project, producer_id) USING (project, producer_id)
 ORDER BY p.project, p.producer_id
@@ -97,8 +97,13 @@ async def open_session(connection: Connection, producer: Producer, results_throu
     """
     row = await connection.fetchrow(_OPEN, producer.project, producer.id, results_through, client)
     if results_through:
-        await connection.execute(_FORGET_RESULTS, producer.project, producer.id, results_through)
+        await forget_results(connection, producer, results_through)
     return Opening(row["epoch"], row["last_seq"], regressed=results_through > row["before"])
+
+
+async def forget_results(connection: Connection, producer: Producer, results_through: int) -> None:
+    """Drop the results a client says it has."""
+    await connection.execute(_FORGET_RESULTS, producer.project, producer.id, results_through)
 
 
 @dataclass
@@ -136,8 +141,8 @@ async def claim(connection: Connection, batches: Sequence[PendingBatch]) -> Clai
 async def _claim_producers(connection: Connection, batches: Sequence[PendingBatch], claimed: Claim) -> None:
     projects, ids = _keys({batch.origin for batch in batches})
     rows = await connection.fetch(_LOCK_PRODUCERS, projects, ids)
-    standing = {Producer(row["project"], row["producer_id"]): (row["epoch"], row["last_seq"]) for row in rows}
-    expected = {producer: last_seq + 1 for producer, (_, last_seq) in standing.items()}
+    standing = {Producer(row["project"], row["producer_id"]): row for row in rows}
+    expected = {producer: row["last_seq"] + 1 for producer, row in standing.items()}
     committed: list[PendingBatch] = []
     for batch in sorted(batches, key=lambda batch: batch.seq):
         producer = batch.origin
@@ -145,10 +150,10 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
         if producer not in standing:
             gone = "the ledger has forgotten this producer; open the stream again"
             claimed.refused.append((batch, DatabaseUnavailableError(gone)))
-        elif batch.epoch != standing[producer][0]:
-            fenced = f"a newer session (epoch {standing[producer][0]}) of producer {producer.id} has taken over"
+        elif batch.epoch != standing[producer]["epoch"]:
+            fenced = f"a newer session (epoch {standing[producer]['epoch']}) of producer {producer.id} has taken over"
             claimed.refused.append((batch, FencedError(fenced)))
-        elif batch.seq <= standing[producer][1]:
+        elif batch.seq <= standing[producer]["last_seq"]:
             committed.append(batch)
         elif batch.seq > expected[producer]:
             claimed.ahead.append(batch)
@@ -156,11 +161,14 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
             expected[producer] += 1
             claimed.commit.append(batch)
     if committed:
-        claimed.replayed.extend(await _results_of(connection, committed))
+        expired: dict[Producer | Request, int] = {
+            producer: row["results_expired_through"] for producer, row in standing.items()
+        }
+        claimed.replayed.extend(await _results_of(connection, committed, expired))
 
 
 async def _results_of(
-    connection: Connection, batches: Sequence[PendingBatch]
+    connection: Connection, batches: Sequence[PendingBatch], expired: Mapping[Producer | Request, int]
 ) -> Iterable[tuple[PendingBatch, result_pb2.BatchResult]]:
     """The results of then; a batch without one was stored whole, unless that is too long ago to tell."""
     projects, ids = [batch.origin.project for batch in batches], [batch.origin.id for batch in batches]
@@ -172,6 +180,8 @@ async def _results_of(
         written = kept.get((batch.origin.project, batch.origin.id, batch.seq))
         if written is not None:
             result.ParseFromString(written)
+        elif batch.seq <= expired[batch.origin]:
+            result = result_pb2.BatchResult(seq=batch.seq, rows=batch.row_count, result_expired=True)
         # An attempt of this very session whose outcome was unknown is no replay to its client.
         result.replayed = not batch.attempted
         replayed.append((batch, result))

@@ -65,7 +65,10 @@ class Target:
 
     def chunks_of(self, table: pa.Table) -> npt.NDArray[np.int64]:
         """For each row the number of the chunk it falls into, counted in intervals from 1970."""
-        micros = table.column("event_time").cast(pa.int64()).to_numpy()
+        return self.chunk_numbers(table.column("event_time").cast(pa.int64()).to_numpy())
+
+    def chunk_numbers(self, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The same for times in microseconds since 1970."""
         chunks: npt.NDArray[np.int64] = micros // self._interval_us
         return chunks
 

@@ -15,7 +15,7 @@ from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
-from headrace_server.copying.ledger import Opening, open_session
+from headrace_server.copying.ledger import Opening, forget_results, open_session
 from headrace_server.errors import (
     BatchTooLargeError,
     DrainingError,
@@ -137,12 +137,16 @@ class IngestService:
         finally:
             reservation.release()
 
-    def on_report(self, report: pb.Report, before: pb.Report) -> None:
-        """Count what a client says it dropped since its last report."""
+    async def on_report(self, producer: Producer, report: pb.Report, before: pb.Report) -> None:
+        """Count what a client says it dropped since its last report, and forget the results it says it has."""
         for policy, rows in report.dropped_rows.items():
             since = rows - before.dropped_rows[policy]
             if since > 0:
                 self.metrics.client_dropped(policy, since)
+        if report.results_through > before.results_through:
+            with told_as_unavailable():
+                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                    await forget_results(connection, producer, report.results_through)
 
     def _submit(self, pending: PendingBatch) -> None:
         """Hand a batch to the copier of its producer: always the same one, so that its batches commit in order."""

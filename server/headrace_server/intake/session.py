@@ -138,7 +138,7 @@ class IngestSession:
             await self._on_batch(request.batch, size_bytes, reservation, producer, opening)
         elif kind == "report":
             reservation.release()
-            self._service.on_report(request.report, self._reported)
+            await self._service.on_report(producer, request.report, self._reported)
             self._reported = request.report
         else:
             raise MessageUnexpectedError(f"after open the stream takes batches and reports, not {kind}")

@@ -79,6 +79,7 @@ CREATE TABLE headrace.producers (
     last_seq bigint NOT NULL DEFAULT 0,
     last_seen_at timestamptz NOT NULL DEFAULT now(),
     client text NOT NULL DEFAULT '',
+    results_expired_through bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project, producer_id)
 ) WITH (
@@ -93,6 +94,8 @@ COMMENT ON COLUMN headrace.producers.epoch IS 'Number of sessions so far; a sess
 COMMENT ON COLUMN headrace.producers.last_seq IS 'Last batch that is committed; batches up to it are never stored again.';
 COMMENT ON COLUMN headrace.producers.last_seen_at IS 'When it last opened a session or committed a batch; forgotten 30 days later.';
 COMMENT ON COLUMN headrace.producers.client IS 'What it said it is: SDK, version, host.';
+COMMENT ON COLUMN headrace.producers.results_expired_through IS
+    'Results up to here that were not "all stored" may be forgotten: a replay is then told so.';
 
 CREATE TABLE headrace.batch_results (
     project text NOT NULL,
