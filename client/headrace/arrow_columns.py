@@ -7,6 +7,7 @@ writes as Python values.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -68,14 +69,14 @@ def value_type(array: Any) -> tuple[ValueType, int] | None:
     """Return type and dimension of the column that holds an array, or None when it has no wire form."""
     kind, types = array.type, pa.types
     if types.is_dictionary(kind):
-        return (ValueType.CATEGORY, 0) if _is_text(kind.value_type) else None
+        return (ValueType.CATEGORY, 0) if is_text(kind.value_type) else None
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return _list_type(array)
     tests = (
         (types.is_boolean, ValueType.BOOL),
         (lambda t: types.is_integer(t) and not types.is_uint64(t), ValueType.INT64),
         (types.is_floating, ValueType.FLOAT64),
-        (_is_text, ValueType.STRING),
+        (is_text, ValueType.STRING),
         (lambda t: types.is_timestamp(t) or types.is_date(t), ValueType.TIMESTAMP),
     )
     return next(((found, 0) for test, found in tests if test(kind)), None)
@@ -96,25 +97,22 @@ def as_times(array: Any) -> Any:
         if micros is None:
             micros = pc.multiply(array.cast(pa.int64()), 1_000_000)
         return micros.cast(pa.int64()).cast(pa.timestamp("us"))
-    if _is_text(kind):
-        try:
-            return array.cast(pa.timestamp("us", "UTC"))
-        except pa.ArrowInvalid:  # no zone in the text, or no time at all
-            try:
-                return array.cast(pa.timestamp("us"))
-            except pa.ArrowInvalid:
-                return array
+    if is_text(kind):
+        for zone in ("UTC", None):  # texts with a zone, then without
+            with suppress(pa.ArrowInvalid):
+                return array.cast(pa.string()).cast(pa.timestamp("us", zone))
     return array
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Return whether an Arrow type is one of texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _list_type(array: Any) -> tuple[ValueType, int] | None:
     """Return the type of a column of lists: texts, or numbers of which all rows have as many."""
     item = array.type.value_type
-    if _is_text(item):
+    if is_text(item):
         return (ValueType.STRING_LIST, 0) if array.flatten().null_count == 0 else None
     if not (pa.types.is_floating(item) or pa.types.is_integer(item)) or array.flatten().null_count:
         return None

@@ -7,6 +7,7 @@ uses them: one made before a fork is never used after it.
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import itertools
 import random
@@ -17,6 +18,10 @@ from dataclasses import dataclass
 import grpc
 
 from headrace.errors import InvalidArgumentError
+
+# grpc imports this with the first channel. If another thread forked at that moment, the child would inherit half a
+# module for ever; importing it with headrace leaves no such moment.
+importlib.import_module("grpc._channel")
 
 DEFAULT_PORT = 50051
 

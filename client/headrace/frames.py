@@ -18,6 +18,7 @@ from headrace.columns import add_column, add_micros_column
 from headrace.errors import InvalidArgumentError
 from headrace.kinds import NULL, common_kind, kind_of
 from headrace.sources import Chunk, Names, RowChunk, TypeOfValues
+from headrace.table import Table
 
 try:
     import pyarrow as pa
@@ -45,6 +46,9 @@ def chunks(source: Any, rows: int, *, nan: str) -> Iterator[Chunk]:
         yield from _pandas_chunks(source, rows, nan=nan)
     else:
         yield from _sliced(pa.RecordBatchReader.from_stream(source), rows)
+
+
+_TIMES = frozenset({"event_time", "label_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,13 @@ class ArrowChunk:
         *,
         event_ids: Sequence[object] = (),
         event_micros: Sequence[int] | None = None,
-    ) -> ArrowTable:
-        """Return these columns as a table."""
+    ) -> Table:
+        """Return these columns as a table; where some text is no time, of Python values, which part such rows."""
         arrays = [_as_key(self._batch.column(name), wire) for name, wire in columns.items()]
+        times = [array for array, wire in zip(arrays, columns.values(), strict=True) if wire in _TIMES]
+        if any(map(arrow_columns.is_text, (array.type for array in times))):
+            rows = RowChunk(self._batch.to_pydict())
+            return rows.table(source_rows, columns, event_ids=event_ids, event_micros=event_micros)
         batch = pa.RecordBatch.from_arrays(arrays, names=list(columns.values()))
         return ArrowTable(source_rows, event_ids, event_micros, batch)
 
@@ -145,7 +153,7 @@ def _as_key(array: Any, wire: str) -> Any:
     """Return ids as texts and times as timestamps; other columns as they are."""
     if wire == "event_id":
         return arrow_columns.as_texts(array)
-    return arrow_columns.as_times(array) if wire in {"event_time", "label_time"} else array
+    return arrow_columns.as_times(array) if wire in _TIMES else array
 
 
 def _file_batches(path: Path, rows: int) -> Iterator[Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import weakref
 from typing import TYPE_CHECKING
 
 from headrace.errors import UnackedError
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("headrace")
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_clients: set[Client] = set()
+"""Clients that are not closed. They are held: one that its user lets go of may still have rows to deliver."""
 
 
 def watch(client: Client) -> None:

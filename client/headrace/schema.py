@@ -78,7 +78,7 @@ class Column:
 TypeLike: TypeAlias = ValueType | str
 """A type, as ValueType or as text: "float64", "category", "vector(384)"."""
 
-_VECTOR = re.compile(r"vector\((\d+)\)")
+_VECTOR = re.compile(r"VECTOR\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -237,16 +237,14 @@ class ModelInfo:
 
 
 def _column(name: str, kind: ColumnKind, given: TypeLike) -> Column:
-    if isinstance(given, ValueType):
-        return Column(name, kind, given)
-    vector = _VECTOR.fullmatch(given.lower())
+    text = given.name if isinstance(given, ValueType) else given.upper()
+    vector = _VECTOR.fullmatch(text)
     if vector:
         return Column(name, kind, ValueType.VECTOR, int(vector[1]))
-    try:
-        return Column(name, kind, ValueType[given.upper()])
-    except KeyError:
-        known = ", ".join(t.name.lower() for t in ValueType if t is not ValueType.VECTOR)
-        raise InvalidArgumentError(f"{name}: no type {given!r}; there are {known}, vector(n)") from None
+    plain = {t.name: t for t in ValueType if t is not ValueType.VECTOR}  # a vector has a dimension
+    if text not in plain:
+        raise InvalidArgumentError(f"{name}: no type {given!r}; there are {', '.join(plain).lower()}, vector(n)")
+    return Column(name, kind, plain[text])
 
 
 def _check_names(columns: Sequence[Column]) -> None:

@@ -60,9 +60,7 @@ def test_integers_and_floats_make_a_float_column() -> None:
 
 
 def test_nan_and_infinities_are_values() -> None:
-    nan, infinity = through_the_wire([float("nan"), float("inf")])
-    assert nan != nan
-    assert infinity == float("inf")
+    assert str(through_the_wire([float("nan"), float("inf")])) == "[nan, inf]"
 
 
 def test_a_column_without_any_value_is_left_out() -> None:

@@ -68,7 +68,7 @@ def test_an_error_without_a_status_is_unknown() -> None:
 
 @pytest.mark.parametrize(("reason", "kind"), [("FENCED", FencedError), ("MODEL_NOT_FOUND", ModelNotFoundError)])
 def test_some_reasons_have_a_class_of_their_own(reason: str, kind: type[Exception]) -> None:
-    assert f"ERROR_REASON_{reason}" in error_reason_pb2.ErrorReason.keys()
+    assert f"ERROR_REASON_{reason}" in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name
     error = service_error(Ended(Status(grpc.StatusCode.ABORTED, reason, metadata=(("model", "m"),))))
     assert type(error) is kind
     assert error.metadata == {"model": "m"}

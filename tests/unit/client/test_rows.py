@@ -33,7 +33,7 @@ def test_the_only_prediction_goes_as_prediction_and_named_ones_by_name() -> None
 
 
 def test_system_columns_are_there_only_when_a_row_has_them() -> None:
-    row = event({"a": 1})[:6] + (4.5, None, None, ["t"], None, None, None, None)
+    row = (*event({"a": 1})[:6], 4.5, None, None, ["t"], None, None, None, None)
     table, _ = event_table([row, event({"a": 1})])
     assert table.cells["latency_ms"] == (4.5, None)
     assert table.cells["tags"] == (["t"], None)

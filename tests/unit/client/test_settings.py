@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 from dataclasses import fields
 
 import pytest
@@ -38,7 +39,7 @@ def test_every_setting_says_below_it_what_it_is_for() -> None:
     (body,) = [n.body for n in ast.parse(inspect.getsource(settings)).body if getattr(n, "name", "") == "Settings"]
     documented = {
         field.target.id
-        for field, text in zip(body, body[1:], strict=False)
+        for field, text in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr)
     }
     assert documented == {field.name for field in fields(Settings)}
