@@ -1,0 +1,147 @@
+"""A contest: subjects that write the same rows, in turns, round after round.
+
+A turn of a subject: it is given the round's rows (not timed), the database writes its checkpoint (not timed), then the
+clock runs until every row is durable. Subjects take turns within a round (A B C, A B C …), so whatever happens to the
+machine happens to all of them. The first round warms up and is not counted: chunks are made, plans are cached.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Protocol
+
+from benchmarks.arena import Arena
+from benchmarks.cpu import Cpu
+from benchmarks.figures import Spread, ratios
+from benchmarks.rows import Row, Shape
+from benchmarks.tables import Table
+
+
+class Subject(Protocol):
+    """Something that writes rows."""
+
+    name: str
+    table: Table
+    row_count: int
+    """Rows of a turn."""
+
+    def prepare(self, rows: Sequence[Row]) -> None:
+        """Take the rows of the next turn, and do what is not to be timed."""
+
+    def run(self) -> None:
+        """Write them; return when every row is durable."""
+
+    def service_pid(self) -> int | None:
+        """The process between this one and the database; None for none."""
+
+    def close(self) -> None:
+        """Let go of connections and processes."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One timed turn."""
+
+    rows: int
+    seconds: float
+    cpu: Cpu
+
+    @property
+    def us_a_row(self) -> float:
+        """Microseconds a row, by the clock."""
+        return 1e6 * self.seconds / self.rows
+
+
+@dataclass
+class Results:
+    """The turns of a contest, by subject."""
+
+    turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
+
+    def cost(self, name: str) -> Spread:
+        """Return a subject's microseconds a row."""
+        return Spread.of(self.costs(name))
+
+    def costs(self, name: str) -> list[float]:
+        """Return a subject's microseconds a row, round by round."""
+        return [turn.us_a_row for turn in self.turns[name]]
+
+    def rate(self, name: str) -> float:
+        """Return a subject's rows a second."""
+        return 1e6 / self.cost(name).median
+
+    def ratio(self, name: str, to: str) -> Spread:
+        """Return how many times as fast a subject is as another."""
+        return ratios(self.costs(name), self.costs(to))
+
+    def cpu(self, name: str) -> Cpu:
+        """Return a subject's processor time a row: microseconds, medians of the turns."""
+        each = [turn.cpu.us_a_row(turn.rows) for turn in self.turns[name]]
+        return Cpu(
+            Spread.of([cpu.client for cpu in each]).median,
+            Spread.of([cpu.service for cpu in each]).median,
+            Spread.of([cpu.database for cpu in each]).median,
+        )
+
+
+def contest(arena: Arena, subjects: Sequence[Subject], rounds: int) -> Results:
+    """Let the subjects take turns.
+
+    Raises:
+        RuntimeError: A subject's table does not hold what it was given: its figures would be worth nothing.
+    """
+    results = Results()
+    written: dict[str, int] = defaultdict(int)
+    for number in range(rounds + 1):
+        supply = Supply()
+        for subject in subjects:
+            subject.prepare(supply.rows(subject.table.shape, subject.row_count))
+            turn = _turn(arena, subject)
+            written[subject.name] += turn.rows
+            if number > 0:
+                results.turns[subject.name].append(turn)
+        _tell(f"round {number} of {rounds}")
+    for subject in subjects:
+        subject.close()
+        stored = subject.table.count(arena)
+        if stored != written[subject.name]:
+            raise RuntimeError(f"{subject.name} was given {written[subject.name]} rows, its table holds {stored}")
+        subject.table.drop(arena)
+    return results
+
+
+class Supply:
+    """The rows of one round, the same dicts for every subject; the tables differ, so the ids may repeat there."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Row]] = {}
+
+    def rows(self, shape: Shape, count: int) -> Sequence[Row]:
+        """Return the round's rows of a shape."""
+        rows = self._rows.get(shape.name)
+        if rows is None or len(rows) < count:
+            rows = self._rows[shape.name] = shape.rows(count)
+        return rows[:count] if len(rows) > count else rows
+
+
+def _turn(arena: Arena, subject: Subject) -> Turn:
+    arena.execute("CHECKPOINT")
+    gc.collect()
+    gc.freeze()  # what the rows weigh for Python's collector is the harness's business, whoever takes the turn
+    before = arena.meter.read(subject.service_pid())
+    begun = perf_counter()
+    subject.run()
+    seconds = perf_counter() - begun
+    cpu = arena.meter.read(subject.service_pid()).since(before)
+    gc.unfreeze()
+    _tell(f"{subject.name}: {1e6 * seconds / subject.row_count:.2f} µs/row")
+    return Turn(subject.row_count, seconds, cpu)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""The ways into headrace that are measured: the SDK's, and the bare wire's for other languages."""
