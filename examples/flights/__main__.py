@@ -1,0 +1,92 @@
+"""The demo from beginning to end: read, register, score, replay, and ask the database how good the model was.
+
+Usage: make demo, make demo RATE=2000, or python -m examples.flights --help
+"""
+
+import argparse
+import logging
+import sys
+import time
+
+from examples.flights import delay_model, joined_view, replay, summary
+from examples.flights.tally import Tallies
+from examples.flights.timetable import landed, read_flights
+from rich.console import Console
+from rich.logging import RichHandler
+
+import headrace
+
+AWAY_S = 600.0  # how long the service may be away in mid-replay before rows are given up
+JOIN_S = 60.0  # how long labels may still be searched for after the replay
+REGISTER_S = 10.0
+
+console = Console()
+
+
+def main() -> int:
+    """Run the demo; return the exit code, 0 when every row is stored (now or before) and every label joined."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
+    given = arguments()
+    try:
+        return demo(given)
+    except headrace.ServiceError as error:
+        away = (
+            f"headrace does not answer at {given.address}: start it with [bold]make run[/] first, in another terminal"
+        )
+        console.print(f"[red]{away if error.retryable else error}[/]")
+    except (headrace.HeadraceError, joined_view.UnreachableError) as error:
+        console.print(f"[red]{error}[/]")
+    except KeyboardInterrupt:
+        console.print("stopped; what has a verdict stays")
+    return 1
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Replay a year of flights through headrace.")
+    parser.add_argument("--address", default="localhost:50051", help="of the service (default: %(default)s)")
+    parser.add_argument("--database-url", help="of its database (default: what `headrace db url` says)")
+    parser.add_argument("--rate", type=float, help="rows a second, logged one by one (default: as fast as it goes)")
+    parser.add_argument("--flights", type=int, help="only the first so many of the year (default: all)")
+    return parser.parse_args()
+
+
+def demo(given: argparse.Namespace) -> int:
+    """Replay the year and show what came of it."""
+    year = read_flights()
+    first = given.flights or len(year)
+    tallies = Tallies(departures=first, landings=len(landed(year.head(first))), console=console)
+    with headrace.connect(
+        given.address,
+        settings=headrace.Settings(
+            overflow=headrace.Overflow.BLOCK, overflow_timeout_s=AWAY_S, call_timeout_s=REGISTER_S
+        ),
+        on_result=tallies.on_result,
+    ) as client:
+        model = client.register(delay_model.SCHEMA, name=delay_model.NAME, version=delay_model.VERSION)
+        url = given.database_url or joined_view.database_url()
+
+        start = time.monotonic()
+        flights = delay_model.score(year).head(first)
+        console.print(f"{first:,} flights scored in {time.monotonic() - start:.1f} s, before the clock starts")
+
+        start = time.monotonic()
+        with tallies.progress:
+            if given.rate:
+                replay.paced(model, flights, given.rate)
+                client.flush(timeout=AWAY_S)
+            else:
+                replay.at_full_speed(model, flights, tallies)
+        console.print(summary.verdicts(tallies, time.monotonic() - start))
+
+    until, labelled = flights["event_time"][-1], tallies.labels.expected
+    months = joined_view.performance(url, until, labelled, timeout_s=JOIN_S)
+    console.print(summary.by_month(months))
+    faults = list(summary.faults(tallies, joined=months[-1]["labelled"]))
+    for fault in faults:
+        console.print(f"[red]{fault}[/]")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
