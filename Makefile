@@ -54,6 +54,9 @@ protos-lint: setup ## lint the contract with buf (STANDARD + COMMENTS)
 run: setup ## serve on localhost, with a database of its own (gRPC 50051, HTTP 8080)
 	$(BIN)/headrace serve
 
+demo: setup ## in a second terminal: a year of flights through the service, scored and labelled (RATE=n: n rows/s)
+	$(BIN)/python -m examples.flights $(if $(RATE),--rate $(RATE))
+
 test: setup ## run every test: unit, contract, and against a real TimescaleDB (under 8 minutes on two cores)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
