@@ -1,1 +1,1 @@
-"""The LABELS kind: ground truth that comes late, in any order, joined to its event as soon as both are there."""
+"""The LABELS kind: ground truth that comes in any order and at any time, kept beside its events, all revisions."""

@@ -1,0 +1,118 @@
+"""The inbox: where labels wait whose event is not known yet, and how they leave it.
+
+Rows enter it in a group's transaction, under the model's lock, with ids that grow from commit to commit: whoever has
+seen all up to some id has missed none. They leave it into the labels' hypertable, once each, in the statement that
+deletes them; an equal label that is there already swallows them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from headrace_server.batching.batch import Producer
+from headrace_server.copying.connection import Connection
+from headrace_server.copying.encoding import encode
+from headrace_server.copying.landing import GroupRows
+from headrace_server.copying.target import copy
+from headrace_server.labels.arrangement import micros_of
+from headrace_server.labels.keys import by_index
+from headrace_server.labels.tables import LabelTables
+from headrace_server.models.column_types import TIMESTAMP
+
+MOVED_AT_ONCE = (
+    10_000  # rows under one hold of the lock: labels that are being stored wait for it a fraction of a second
+)
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)), clock_timestamp()"
+_RESERVE = """
+SELECT setval(ids, nextval(ids) + $2 - 1) - $2 + 1
+FROM (SELECT pg_get_serial_sequence($1, 'inbox_id')::regclass AS ids) AS of_inbox
+"""
+
+Waiting = tuple[int, datetime]
+"""inbox_id of a label that waits, and the time of its event, which was found."""
+
+
+async def lock(connection: Connection, tables: LabelTables) -> datetime:
+    """Wait for the model's labels, until the end of the transaction; returns the database's clock.
+
+    Only one transaction at a time stores labels of a model. So no two store the same label, and the times that they
+    write down grow in the order in which they commit.
+    """
+    row = await connection.fetchrow(_LOCK, tables.lock)
+    moment: datetime = row[1]
+    return moment
+
+
+async def put(connection: Connection, tables: LabelTables, rows: GroupRows) -> int:
+    """Add labels; returns the inbox_id of the first, the others follow it.
+
+    Args:
+        connection: In the group's transaction, holding the lock.
+        tables: The model's tables.
+        rows: The labels, with recorded_time.
+    """
+    first: int = await connection.fetchval(_RESERVE, tables.inbox, len(rows))
+    origins = [batch.origin for batch in rows.batches]
+    producers = [origin.id.bytes if isinstance(origin, Producer) else None for origin in origins]
+    seqs = np.array([batch.seq for batch in rows.batches], dtype=np.int64)
+    own = {
+        "inbox_id": pa.array(np.arange(first, first + len(rows))),
+        "producer_id": pa.array(producers, pa.binary(16)).take(pa.array(rows.owner)),
+        "seq": pa.array(seqs[rows.owner]),
+        "row_index": pa.array(rows.places.astype(np.int32)),
+    }
+    table = pa.table([*own.values(), *rows.table.columns], names=[*own, *rows.table.column_names])
+    await copy(
+        connection,
+        tables.labels.schema,
+        tables.inbox_name,
+        table.column_names,
+        encode(table, tables.labels.json_columns),
+    )
+    return first
+
+
+async def move(connection: Connection, tables: LabelTables, waiting: Sequence[Waiting]) -> set[int]:
+    """Store labels whose events were found, in lots with a transaction each.
+
+    Args:
+        connection: Not in a transaction.
+        tables: The model's tables.
+        waiting: The labels; those that somebody else has moved meanwhile are left alone.
+
+    Returns:
+        inbox_ids of labels that were swallowed, since an equal one was there.
+    """
+    swallowed: set[int] = set()
+    for low in range(0, len(waiting), MOVED_AT_ONCE):
+        lot = waiting[low : low + MOVED_AT_ONCE]
+        chunks = tables.labels.chunk_numbers(micros_of(pa.chunked_array([[time for _, time in lot]], TIMESTAMP)))
+        async with connection.transaction(), by_index(connection):
+            await lock(connection, tables)
+            for chunk, start, end in tables.labels.windows(chunks):
+                some = [lot[at] for at in np.flatnonzero(chunks == chunk).tolist()]
+                ids, times = (list(column) for column in zip(*some, strict=True))
+                equal = await connection.fetch(_move_sql(tables, start, end), ids, times)
+                swallowed.update(row[0] for row in equal)
+    return swallowed
+
+
+def _move_sql(tables: LabelTables, start: str, end: str) -> str:
+    compared = tables.compared_sql
+    return (
+        # Identifiers of the registry, quoted.
+        "WITH moved AS (DELETE FROM"  # noqa: S608
+        f" {tables.inbox} i USING unnest($1::bigint[], $2::timestamptz[]) AS found (inbox_id, time)"
+        " WHERE i.inbox_id = found.inbox_id"
+        f" RETURNING i.inbox_id, i.event_id, found.time AS event_time, i.recorded_time, {tables.compared_of('i')}),"
+        f" fresh AS (SELECT DISTINCT ON (event_id, event_time, {compared}) * FROM moved m"
+        f" WHERE NOT EXISTS (SELECT FROM {tables.labels.sql} l WHERE l.event_id = m.event_id"
+        f" AND l.event_time = m.event_time AND l.event_time >= {start} AND l.event_time < {end}"
+        f" AND {tables.same('l', 'm')}) ORDER BY event_id, event_time, {compared}, inbox_id),"
+        f" stored AS (INSERT INTO {tables.labels.sql} (event_id, event_time, recorded_time, {compared})"
+        f" SELECT event_id, event_time, recorded_time, {compared} FROM fresh)"
+        " SELECT inbox_id FROM moved EXCEPT SELECT inbox_id FROM fresh"
+    )

@@ -1,0 +1,121 @@
+"""The service's write path without its doors: rows as JSON go in, results come out, through real copiers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from headrace.v1 import batch_pb2, result_pb2
+from headrace_server.batching.batch import PendingBatch, Producer, Request
+from headrace_server.batching.batcher import Batcher
+from headrace_server.copying import ledger
+from headrace_server.copying.chunks import ChunkBook
+from headrace_server.copying.copier import Copier
+from headrace_server.copying.record_kind import RecordKind
+from headrace_server.events.kind import EventsKind
+from headrace_server.intake.limits import Limits
+from headrace_server.intake.taking_in import TakingIn
+from headrace_server.labels.kind import LabelsKind
+from headrace_server.models.registry import Registry
+from headrace_server.ops.metrics import Metrics
+from headrace_server.storage.pool import Connect
+
+EVENTS, LABELS = batch_pb2.RECORD_KIND_EVENTS, batch_pb2.RECORD_KIND_LABELS
+ANSWER_S = 60.0
+
+Rows = Sequence[Mapping[str, Any]] | batch_pb2.ColumnBatch
+Result = result_pb2.BatchResult
+
+
+class WritePath:
+    """One replica: everything between a message and its result.
+
+    Attributes:
+        registry: Its models.
+        labels: Its LABELS kind.
+        woken: Set when its labels asked for the resolver.
+    """
+
+    def __init__(self, registry: Registry, connect: Connect, copiers: int, search_budget_s: float) -> None:
+        self.registry = registry
+        self.woken = asyncio.Event()
+        self.labels = LabelsKind(self.woken.set, search_budget_s)
+        kinds: dict[int, RecordKind] = {EVENTS: EventsKind(self.labels.after_events), LABELS: self.labels}
+        limits = Limits(64 << 20, 200_000, 10.0, 60.0, 60.0, 5_000, 5)
+        self._taking_in = TakingIn(kinds, registry, limits, Metrics(version="0", instance="test"))
+        self._connect = connect
+        self._batchers = [Batcher(20_000, 64 << 20) for _ in range(copiers)]
+        chunks = ChunkBook()
+        self.copiers = [Copier(batcher, connect, Unobserved(), chunks) for batcher in self._batchers]
+
+    async def send(
+        self,
+        kind: batch_pb2.RecordKind.ValueType,
+        rows: Rows,
+        *,
+        model: str = "flight_delay",
+        origin: Producer | Request | None = None,
+        seq: int = 0,
+        copier: int = 0,
+    ) -> Result:
+        """Commit one batch and return its result; a unary call's where no origin is given."""
+        pending = await self.take_in(kind, rows, model=model, origin=origin, seq=seq)
+        self._batchers[copier].put(pending)
+        async with asyncio.timeout(ANSWER_S):
+            return await pending.settled
+
+    async def take_in(
+        self,
+        kind: batch_pb2.RecordKind.ValueType,
+        rows: Rows,
+        *,
+        model: str = "flight_delay",
+        origin: Producer | Request | None = None,
+        seq: int = 0,
+    ) -> PendingBatch:
+        """Validate one batch and leave it to the caller."""
+        batch = batch_pb2.Batch(seq=seq, kind=kind, model=model)
+        if isinstance(rows, batch_pb2.ColumnBatch):
+            batch.columns.CopyFrom(rows)
+        else:
+            batch.json.rows = orjson.dumps(list(rows), default=str)
+        origin = origin or Request("main", uuid4())
+        epoch = 1 if isinstance(origin, Producer) else 0
+        return await self._taking_in.take_in(origin, batch, batch.ByteSize(), epoch=epoch)
+
+    async def producer(self) -> Producer:
+        """A producer with a session."""
+        producer = Producer("main", uuid4())
+        connection = await self._connect()
+        try:
+            await ledger.open_session(connection, producer, 0, "test")
+        finally:
+            await connection.close()
+        return producer
+
+
+class Unobserved:
+    """Looks away from what copiers report."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+@asynccontextmanager
+async def running_write_path(
+    registry: Registry, connect: Connect, *, copiers: int = 2, search_budget_s: float = 0.3
+) -> AsyncIterator[WritePath]:
+    """Run a replica's copiers."""
+    path = WritePath(registry, connect, copiers, search_budget_s)
+    tasks = [asyncio.create_task(copier.run()) for copier in path.copiers]
+    try:
+        yield path
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
