@@ -25,6 +25,10 @@ SELECT range_start FROM timescaledb_information.chunks WHERE hypertable_schema =
 """
 
 
+class TooWideError(Exception):
+    """The group touches more chunks than one transaction may."""
+
+
 class ChunkBook:
     """Which chunks there are, as far as this process has had to know. One for all copiers."""
 
@@ -38,7 +42,7 @@ class ChunkBook:
         for part in group.parts:
             new = await self.new_chunks(connection, part.landing.target, part.chunks)
             made += len(new)
-            if new and len(self._known[part.landing.table_key]) + len(new) > MOST_OWNED:
+            if new and len(self._known[part.landing.target.key]) + len(new) > MOST_OWNED:
                 return True
         return touched > MOST_TOUCHED or made > MOST_MADE
 
@@ -48,7 +52,7 @@ class ChunkBook:
         if not wanted <= self._known.get(target.key, set()):
             rows = await connection.fetch(_OWNED, target.schema, target.name)
             self._known[target.key] = {_number(row["range_start"], target.chunk_interval) for row in rows}
-        return wanted - self._known[target.key]
+        return wanted - self._known.get(target.key, set())
 
     def within_limit(self, target: Target, new: Iterable[int]) -> set[int]:
         """Of chunks to be made, the earliest ones for which the model has room."""
@@ -58,7 +62,7 @@ class ChunkBook:
     def learn(self, parts: Iterable[Part]) -> None:
         """The parts are committed: their chunks are there."""
         for part in parts:
-            self._known.setdefault(part.landing.table_key, set()).update(part.chunks.tolist())
+            self._known.setdefault(part.landing.target.key, set()).update(part.chunks.tolist())
 
 
 def _number(start: datetime, interval: timedelta) -> int:
