@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from headrace import lifetime
 from headrace.errors import InvalidArgumentError
 
 # grpc imports this with the first channel. If another thread forked at that moment, the child would inherit half a
@@ -93,6 +94,10 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+_anchors: list[grpc.Channel] = []
+"""A channel that is never used and never closed. Without it the close of the last channel shuts gRPC's core down on a
+thread of its own, and a fork at that moment leaves parent or child with locks that nobody releases."""
+
 _inherited: list[object] = []
 
 
@@ -127,6 +132,13 @@ class Link:
         """Return a new channel to the next address; it connects when it is first used."""
         with self._lock:
             address = next(self._turns)
+        channel = self._channel(address)
+        if not _anchors:
+            _anchors.append(self._channel(address))
+        lifetime.guard_forks()
+        return channel
+
+    def _channel(self, address: str) -> grpc.Channel:
         if self._tls is None:
             return grpc.insecure_channel(address, _OPTIONS)
         options = list[tuple[str, int | str]](_OPTIONS)

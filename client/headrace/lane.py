@@ -153,6 +153,14 @@ class Lane:
         assert cause is not None  # noqa: S101 -- asked for only when the session is over
         return SessionFailedError(cause, rows=rows, batches=batches)
 
+    def before_fork(self, deadline: Deadline) -> None:
+        """Leave the network while the process forks."""
+        self.session.hang_up(deadline)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on: reconnect when there is something to send."""
+        self.session.resume()
+
     def after_fork_in_child(self) -> None:
         """Begin empty, under a new producer_id; nothing of the parent's threads and connection is touched."""
         leave_to_parent(self.session)

@@ -41,6 +41,10 @@ class Registry:
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
+    def before_fork(self) -> None:
+        """Leave the network while the process forks; a call that runs on another thread is made again."""
+        self._renew()
+
     def after_fork_in_child(self) -> None:
         """Connect anew in a forked child."""
         leave_to_parent(self._channel)

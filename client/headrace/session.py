@@ -95,6 +95,8 @@ class Session:
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None
+        self._stream: Stream | None = None
+        self._hang_ups = 0
         self._suspect: int | None = None
         self._thread: threading.Thread | None = None
         self._reported = b""
@@ -150,6 +152,25 @@ class Session:
             self._channel.close()
             self._channel = None
 
+    def hang_up(self, deadline: Deadline) -> None:
+        """Leave the network until `resume`: no call, no channel, none of gRPC's threads. For a fork, which they harm.
+
+        What is in flight is sent again afterwards. A thread that does not let go until `deadline` is left behind.
+        """
+        with self.window.changed:
+            self._hang_ups += 1
+            if self._stream is not None:
+                self._stream.give_up("the process forks")
+            while self._stream is not None and self._thread is not threading.current_thread():
+                if not deadline.wait(self.window.changed):
+                    return
+
+    def resume(self) -> None:
+        """Go on after hang_up."""
+        with self.window.changed:
+            self._hang_ups -= 1
+            self.window.changed.notify_all()
+
     def _abandon(self, error: HeadraceError) -> None:
         """Give up on everything without an ack; the thread ends."""
         for batch in self.window.fail(error):
@@ -159,44 +180,49 @@ class Session:
 
     def _run(self) -> None:
         try:
-            while self._wait_until_needed():
-                stream = self._new_stream()
+            while (stream := self._next_stream()) is not None:
                 error = self._converse(stream)
+                if self._hang_ups:
+                    self._renew_channel()
+                with self.window.changed:
+                    self._stream = None
+                    self.window.changed.notify_all()
                 self._after_stream(stream, error)
         except Exception as error:
             logger.exception("the session's thread has failed; this is a defect of headrace")
             self.fail(HeadraceError(f"defect: {error!r}"))
 
-    def _wait_until_needed(self) -> bool:
-        """Wait until there is a reason to be connected; False when the session is over."""
+    def _next_stream(self) -> Stream | None:
+        """Wait until there is a reason to be connected; return the stream for it, None when the session is over."""
         window = self.window
         with window.changed:
             while True:
                 if window.failure is not None or (window.closing and not len(window)):
-                    return False
-                if len(window) or self.advice is None:
-                    return True
+                    return None
+                if not self._hang_ups and (len(window) or self.advice is None):
+                    self._stream = self._new_stream()
+                    return self._stream
                 window.changed.wait(60.0)
 
     def _new_stream(self) -> Stream:
-        with self.window.changed:
-            request = ingest_service_pb2.IngestRequest(
-                open=ingest_service_pb2.Open(
-                    producer_id=self.producer_id,
-                    next_seq=self.window.next_seq,
-                    results_through=self.window.oldest_seq - 1,
-                    project=self._project,
-                    client=f"headrace-python/{__version__}",
-                )
+        """Return a stream that begins with the oldest batch. Lock held."""
+        request = ingest_service_pb2.IngestRequest(
+            open=ingest_service_pb2.Open(
+                producer_id=self.producer_id,
+                next_seq=self.window.next_seq,
+                results_through=self.window.oldest_seq - 1,
+                project=self._project,
+                client=f"headrace-python/{__version__}",
             )
-            return Stream(
-                self.window,
-                request.SerializeToString(),
-                open_timeout_s=self._settings.open_timeout_s,
-                ack_timeout_s=self._settings.ack_timeout_s,
-                due_report=self._due_report,
-                resending=lambda batch: self._counters.count_retried(batch.rows),
-            )
+        )
+        return Stream(
+            self.window,
+            request.SerializeToString(),
+            open_timeout_s=self._settings.open_timeout_s,
+            ack_timeout_s=self._settings.ack_timeout_s,
+            due_report=self._due_report,
+            resending=lambda batch: self._counters.count_retried(batch.rows),
+        )
 
     def _converse(self, stream: Stream) -> ServiceError | None:
         """Run one stream to its end; return why it ended, None for OK."""
@@ -289,8 +315,8 @@ class Session:
             self._wait_before_next(stream, error)
 
     def _wait_before_next(self, stream: Stream, error: ServiceError | None) -> None:
-        if stream.made_progress and (error is None or stream.is_draining):
-            return  # a server that drains: the next one is waiting
+        if self._hang_ups or (stream.made_progress and (error is None or stream.is_draining)):
+            return  # of a server that drains, the next one is waiting
         wait_s = self._backoff.next_s(error.retry_after_s if error is not None else None)
         if error is not None:
             self._notices.warn("AWAY", f"the stream has ended, rows are kept; next try in {wait_s:.1f} s: {error}")

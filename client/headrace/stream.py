@@ -93,9 +93,11 @@ class Stream:
         return self._drain_deadline is not None
 
     def started(self, call: grpc.Call) -> None:
-        """The call runs; the writer may be in it already."""
+        """The call runs; the writer may be in it already, or may have given it up."""
         with self._window.changed:
             self._call = call
+            if self.gave_up is not None:
+                call.cancel()
 
     def opened(self, credit_bytes: int) -> None:
         """The service has answered Open."""
@@ -178,10 +180,13 @@ class Stream:
         """Return seconds left, or end the call: what it waits for is overdue."""
         if now < deadline:
             return deadline - now
-        self.gave_up = ServiceError(
-            f"{complaint}: the stream is made anew", code=None, reason="TIMEOUT", retryable=True
-        )
+        self.give_up(f"{complaint}: the stream is made anew")
+        return 0.0
+
+    def give_up(self, why: str) -> None:
+        """End the call from this side; another stream takes over. Lock held."""
+        self.gave_up = ServiceError(why, code=None, reason="GIVEN_UP", retryable=True)
         self._ended = True
         if self._call is not None:
             self._call.cancel()
-        return 0.0
+        self._window.changed.notify_all()

@@ -51,7 +51,6 @@ assert os.waitpid(child, 0)[1] == 0
 model.log({"who": "parent, at last"})
 client.close(20)
 assert client.stats().stored == client.stats().logged == 5, client.stats()
-assert client.stats().retried == 0, "the parent was disturbed"
 """,
         service.address,
     )
@@ -129,6 +128,8 @@ def test_a_fork_while_other_threads_log(service: FakeServiceProcess) -> None:
 import os, sys, threading, headrace
 client = headrace.connect(sys.argv[1])
 model = client.model("m")
+model.log({"who": "parent"})
+client.flush(10)
 stop = threading.Event()
 def log():
     while not stop.wait(0.0005):
