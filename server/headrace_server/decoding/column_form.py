@@ -13,38 +13,54 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.v1 import batch_pb2
-from headrace_server.decoding.decoded import MAX_COLUMNS, Cells, DecodedRows, UndecodableError
+from headrace_server.decoding.decoded import Cells, DecodedRows, UndecodableError, check_names, check_size
 from headrace_server.models.column_types import TIMESTAMP
 
 _INT32_MAX = 2**31 - 1
+
+# Texts of all category columns once each row has its own: a dictionary is the one form that weighs less on the wire.
+MAX_CATEGORY_BYTES = 64 * 1024 * 1024
 
 
 def decode_columns(form: batch_pb2.ColumnBatch) -> DecodedRows:
     """Decode typed columns.
 
     Raises:
-        UndecodableError: Lengths disagree, an index points outside its dictionary, or there are too many columns.
+        UndecodableError: Lengths disagree, an index points outside its dictionary, a name stands twice, or the columns
+            are more than a table could have.
     """
-    if len(form.columns) > MAX_COLUMNS:
-        raise UndecodableError(f"{len(form.columns)} columns; at most {MAX_COLUMNS} are possible")
+    rows = form.row_count
+    if rows and not any(_is_backed(column) for column in form.columns):
+        raise UndecodableError(f"row_count says {rows}, but no column has values")
+    check_size(0, len(form.columns))  # each cell has its byte on the wire, so there cannot be too many
+    check_names(column.name for column in form.columns)
     columns: dict[str, Cells] = {}
+    category_bytes = 0
     for column in form.columns:
         if column.name in columns:
-            raise UndecodableError(f"column {column.name!r} stands twice in the batch")
+            raise UndecodableError(f"column {column.name!r} stands twice in the batch", "COLUMN_REPEATED")
         try:
-            columns[column.name] = _cells(column, form.row_count)
+            array = _array(column, rows)
+            if column.HasField("categories"):
+                category_bytes += array.nbytes
+                _expect_room(category_bytes)
         except UndecodableError as error:
             raise UndecodableError(f"column {column.name!r}: {error}") from error
-    return DecodedRows(form.row_count, columns)
+        columns[column.name] = Cells(array, is_json=column.HasField("json"))
+    return DecodedRows(rows, columns)
 
 
-def _cells(column: batch_pb2.Column, rows: int) -> Cells:
+def _is_backed(column: batch_pb2.Column) -> bool:
+    """Whether the column has at least a byte a row, so that row_count cannot promise rows that nobody sent."""
+    form = column.WhichOneof("values")
+    return form is not None and (form != "vectors" or column.vectors.dimension > 0)
+
+
+def _array(column: batch_pb2.Column, rows: int) -> pa.Array:
     form = column.WhichOneof("values")
     if form is None:
-        return Cells(pa.nulls(rows))
-    validity = _validity(column.validity, rows)
-    array = _READERS[form](getattr(column, form), rows, validity)
-    return Cells(array, is_json=form == "json")
+        return pa.nulls(rows)
+    return _READERS[form](getattr(column, form), rows, _validity(column.validity, rows))
 
 
 def _validity(bitmap: bytes, rows: int) -> pa.Buffer | None:
@@ -57,6 +73,11 @@ def _validity(bitmap: bytes, rows: int) -> pa.Buffer | None:
 def _expect(what: str, found: int, expected: int) -> None:
     if found != expected:
         raise UndecodableError(f"{found} {what} where {expected} are needed")
+
+
+def _expect_room(category_bytes: int) -> None:
+    if category_bytes > MAX_CATEGORY_BYTES:
+        raise UndecodableError(f"categories of {category_bytes} bytes; at most {MAX_CATEGORY_BYTES} a batch are taken")
 
 
 def _fixed_width(field: str, arrow_type: pa.DataType) -> Callable[[Any, int, pa.Buffer | None], pa.Array]:
@@ -104,16 +125,22 @@ def _categories(message: batch_pb2.CategoryValues, rows: int, validity: pa.Buffe
     indices = np.asarray(message.indices).astype(np.int64, copy=False)
     _expect("indices", len(indices), rows)
     array = pa.Array.from_buffers(pa.int64(), rows, [validity, pa.py_buffer(np.ascontiguousarray(indices))])
-    highest = pc.max(array).as_py()
-    if highest is not None and highest >= len(dictionary):
-        raise UndecodableError(f"index {highest} in a dictionary of {len(dictionary)}")
+    if int(indices.max(initial=0)) >= len(dictionary):  # where there is no value the index means nothing
+        highest = pc.max(array).as_py()
+        if highest is None:
+            return pa.nulls(rows, dictionary.type)
+        if highest >= len(dictionary):
+            raise UndecodableError(f"index {highest} in a dictionary of {len(dictionary)}")
+    if len(message.dictionary.data) * rows > MAX_CATEGORY_BYTES:
+        lengths = pc.binary_length(dictionary).cast(pa.int64())
+        _expect_room(pc.sum(lengths.take(array)).as_py() or 0)
     return dictionary.take(array)
 
 
 def _vectors(message: batch_pb2.VectorValues, rows: int, validity: pa.Buffer | None) -> pa.Array:
     values = np.asarray(message.values, dtype=np.float32)
     _expect("numbers", len(values), rows * message.dimension)
-    offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(message.dimension)
+    offsets = (np.arange(rows + 1, dtype=np.int64) * message.dimension).astype(np.int32)
     return pa.Array.from_buffers(
         pa.list_(pa.float32()), rows, [validity, pa.py_buffer(offsets)], children=[pa.array(values)]
     )

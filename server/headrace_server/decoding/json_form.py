@@ -5,16 +5,30 @@ from itertools import chain
 import orjson
 
 from headrace.v1 import batch_pb2
-from headrace_server.decoding.decoded import MAX_COLUMNS, Cells, DecodedRows, UndecodableError
+from headrace_server.decoding.decoded import Cells, DecodedRows, UndecodableError, check_names, check_size
 from headrace_server.decoding.loose_cells import pack
 
 
 def decode_json(form: batch_pb2.JsonRows) -> DecodedRows:
-    """Decode JSON rows; a key that a row leaves out is null there.
+    """Decode JSON rows; a key that a row leaves out is null there, of a key that stands twice the last counts.
 
     Raises:
-        UndecodableError: The bytes are not JSON (NaN and Infinity are not), not an array of objects, or have too many
-            different keys.
+        UndecodableError: The bytes are not JSON (NaN and Infinity are not), not an array of objects, or have more
+            different keys than a table could have.
+    """
+    rows = parse_rows(form)
+    names = dict.fromkeys(chain.from_iterable(rows))
+    check_size(len(rows), len(names))
+    check_names(names)
+    columns: dict[str, Cells] = {name: pack([row.get(name) for row in rows]) for name in names}
+    return DecodedRows(len(rows), columns)
+
+
+def parse_rows(form: batch_pb2.JsonRows) -> list[dict[str, object]]:
+    """Parse JSON rows as they were sent.
+
+    Raises:
+        UndecodableError: The bytes are not a JSON array of objects.
     """
     try:
         rows = orjson.loads(form.rows)
@@ -25,8 +39,4 @@ def decode_json(form: batch_pb2.JsonRows) -> DecodedRows:
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise UndecodableError(f"element {index} of the JSON array is not an object")
-    names = dict.fromkeys(chain.from_iterable(rows))
-    if len(names) > MAX_COLUMNS:
-        raise UndecodableError(f"{len(names)} different keys; at most {MAX_COLUMNS} columns are possible")
-    columns: dict[str, Cells] = {name: pack([row.get(name) for row in rows]) for name in names}
-    return DecodedRows(len(rows), columns)
+    return rows

@@ -10,13 +10,15 @@ import pyarrow as pa
 
 from headrace.v1 import batch_pb2
 from headrace_server.decoding.decoded import (
-    MAX_COLUMNS,
     Cells,
     DecodedRows,
     JsonText,
     UndecodableError,
     UnixMicros,
+    check_names,
+    check_size,
 )
+from headrace_server.decoding.loose_cells import pack
 from headrace_server.models.column_types import TIMESTAMP
 
 _ARROW = {
@@ -29,7 +31,9 @@ _ARROW = {
     "string_list_value": pa.list_(pa.string()),
     "json_value": pa.string(),
 }
+_NUMBERS = frozenset({"int64_value", "float64_value"})
 _SYSTEM = ("event_id", "event_time")
+_INT64_MAX = 2**63 - 1
 
 
 def decode_rows(form: batch_pb2.RowBatch) -> DecodedRows:
@@ -52,14 +56,14 @@ def decode_rows(form: batch_pb2.RowBatch) -> DecodedRows:
             if column is None:
                 if name in _SYSTEM:
                     raise UndecodableError(f"{name} belongs beside the values of a row, not among them (row {index})")
-                if len(cells) == MAX_COLUMNS:
-                    raise UndecodableError(f"more than {MAX_COLUMNS} different column names")
+                check_size(count, len(cells) + 1)
                 column = cells[name] = [None] * count
                 kinds[name] = set()
             kind = value.WhichOneof("kind")
             if kind is not None:
                 kinds[name].add(kind)
                 column[index] = _read(kind, value)
+    check_names(cells)
     columns = {
         "event_id": Cells(pa.array(event_ids, pa.string())),
         "event_time": Cells(pa.array(event_times, TIMESTAMP)),
@@ -69,8 +73,10 @@ def decode_rows(form: batch_pb2.RowBatch) -> DecodedRows:
 
 
 def _column(values: list[object], kinds: set[str]) -> Cells:
-    if len(kinds) != 1:
-        return Cells(values if kinds else pa.nulls(len(values)))
+    if not kinds:
+        return Cells(pa.nulls(len(values)))
+    if len(kinds) > 1:
+        return pack(values) if kinds <= _NUMBERS else Cells(values)
     (kind,) = kinds
     return Cells(pa.array(values, _ARROW[kind]), is_json=kind == "json_value")
 
@@ -85,4 +91,6 @@ def _read(kind: str, value: batch_pb2.Value) -> object:
 
 
 def _micros(moment: Any) -> int:
-    return int(moment.seconds * 1_000_000 + (moment.nanos + 500) // 1_000)
+    """Microseconds since 1970; what 64 bits cannot hold becomes the nearest they can, which no column accepts."""
+    micros = int(moment.seconds * 1_000_000 + (moment.nanos + 500) // 1_000)
+    return max(-_INT64_MAX, min(micros, _INT64_MAX))
