@@ -4,30 +4,30 @@ Taken for columns of mixed values, JSON documents, UUIDs, and texts of which som
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from headrace_server.decoding.decoded import JsonText, UnixMicros
 from headrace_server.models.column_types import ValueType
+from headrace_server.validation.cell_error import CellError, shown
+from headrace_server.validation.json_documents import document
 from headrace_server.validation.rejections import Rejections
 from headrace_server.validation.row_schema import Field
 
-MAX_JSON_DEPTH = 128
+# The times that RFC 3339, protobuf's Timestamp and Python's datetime have in common: the years 1 to 9999.
+EARLIEST_MICROS = -62_135_596_800_000_000
+LATEST_MICROS = 253_402_300_799_999_999
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SEVENTH_DIGIT = re.compile(r"[.,]\d{6}(\d)")  # of a second's fraction: fromisoformat cuts it off
 _INT64 = range(-(2**63), 2**63)
-
-
-class CellError(Exception):
-    """A cell that does not fit its column."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+_BEYOND_FLOAT32 = 2.0**128 - 2.0**103  # from here on rounding gives infinity
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def cast_cells(values: list[object], field: Field, name: str, rejections: Rejections) -> pa.Array:
@@ -39,6 +39,8 @@ def cast_cells(values: list[object], field: Field, name: str, rejections: Reject
         if value is None:
             continue
         try:
+            if isinstance(value, bytes):
+                raise CellError("INVALID_UTF8", f"{shown(value)} is not UTF-8")
             good[row] = convert(value, field)
         except CellError as error:
             rows, _ = bad.setdefault(error.reason, ([], f"{name}: {error}"))
@@ -50,13 +52,8 @@ def cast_cells(values: list[object], field: Field, name: str, rejections: Reject
     return pa.array(good, field.arrow)
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
 def _wrong(value: object, field: Field) -> CellError:
-    return CellError("WRONG_TYPE", f"{_shown(value)} is no {field.type.name}")
+    return CellError("WRONG_TYPE", f"{shown(value)} is no {field.type.name}")
 
 
 def _bool(value: object, field: Field) -> bool:
@@ -68,13 +65,11 @@ def _bool(value: object, field: Field) -> bool:
 def _int64(value: object, field: Field) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or isinstance(value, UnixMicros):
         raise _wrong(value, field)
-    if isinstance(value, float):
-        if not math.isfinite(value) or not value.is_integer():
-            raise CellError("WRONG_TYPE", f"{value} is no whole number")
-        value = int(value)
-    if value not in _INT64:
-        raise CellError("VALUE_OUT_OF_RANGE", f"{_shown(value)} does not fit 64 bits")
-    return value
+    if isinstance(value, float) and not math.isinf(value) and not value.is_integer():
+        raise CellError("WRONG_TYPE", f"{value} is no whole number")
+    if math.isinf(value) or int(value) not in _INT64:
+        raise CellError("VALUE_OUT_OF_RANGE", f"{shown(value)} does not fit 64 bits")
+    return int(value)
 
 
 def _float64(value: object, field: Field) -> float:
@@ -83,41 +78,48 @@ def _float64(value: object, field: Field) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise CellError("VALUE_OUT_OF_RANGE", f"{_shown(value)} does not fit a float64") from None
+        raise CellError("VALUE_OUT_OF_RANGE", f"{shown(value)} does not fit a float64") from None
 
 
 def _text(value: object, field: Field) -> str:
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError as error:
-            raise CellError("INVALID_UTF8", f"not UTF-8 at byte {error.start}") from error
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, JsonText):
         raise _wrong(value, field)
     if "\0" in value:
-        raise CellError("NUL_IN_TEXT", f"{_shown(value)} holds NUL (U+0000), which PostgreSQL cannot store")
+        raise CellError("NUL_IN_TEXT", f"{shown(value)} holds NUL (U+0000), which PostgreSQL cannot store")
     try:
         size = len(value.encode())
     except UnicodeEncodeError as error:
-        raise CellError("INVALID_UTF8", f"{_shown(value)} holds a lone surrogate") from error
+        raise CellError("INVALID_UTF8", f"{shown(value)} holds a lone surrogate") from error
     if size > field.max_bytes:
         raise CellError(field.too_long, f"{size} bytes; at most {field.max_bytes} are accepted")
     return value
 
 
-def _timestamp(value: object, field: Field) -> datetime:
-    try:
-        if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=UTC)
-        if isinstance(value, UnixMicros):
-            return _EPOCH + timedelta(microseconds=value)
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return _EPOCH + timedelta(microseconds=round(value * 1_000_000))
-    except (ValueError, OverflowError) as error:
-        raise CellError("WRONG_TYPE", f"{_shown(value)} is no time: {error}") from error
+def _timestamp(value: object, field: Field) -> int:
+    """Microseconds since 1970 of a point in time, Unix seconds or an RFC 3339 text; without an offset it is UTC."""
+    micros = _micros(value, field)
+    if not EARLIEST_MICROS <= micros <= LATEST_MICROS:
+        raise CellError(field.out_of_range, f"{shown(value)} is not between the years 1 and 9999")
+    return micros
+
+
+def _micros(value: object, field: Field) -> int:
+    if isinstance(value, UnixMicros):
+        return value
+    if isinstance(value, str) and not isinstance(value, JsonText):
+        try:
+            moment = datetime.fromisoformat(value.upper())
+        except ValueError as error:
+            raise CellError("WRONG_TYPE", f"{shown(value)} is no time: {error}") from error
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        beyond = _SEVENTH_DIGIT.search(value)
+        return (moment - _EPOCH) // _MICROSECOND + (beyond is not None and beyond[1] >= "5")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isnan(value):
+            raise CellError("WRONG_TYPE", "NaN is no time")
+        if math.isinf(value):
+            raise CellError(field.out_of_range, f"{value} is no time")
+        return round(value * 1_000_000)
     raise _wrong(value, field)
 
 
@@ -126,7 +128,9 @@ def _vector(value: object, field: Field) -> list[float]:
         raise _wrong(value, field)
     for number in value:
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise CellError("WRONG_TYPE", f"{_shown(number)} in a vector is no number")
+            raise CellError("WRONG_TYPE", f"{shown(number)} in a vector is no number")
+        if _BEYOND_FLOAT32 <= abs(number) < math.inf:
+            raise CellError("VALUE_OUT_OF_RANGE", f"{shown(number)} in a vector does not fit a float32")
     if len(value) != field.dimension:
         raise CellError("VECTOR_DIMENSION", f"dimension {field.dimension}; the vector has {len(value)} numbers")
     return value
@@ -138,48 +142,14 @@ def _string_list(value: object, field: Field) -> list[str]:
     return [_text(item, field) for item in value]
 
 
-def _json(value: object, field: Field) -> str:
-    if isinstance(value, bytes):
-        raise CellError("INVALID_UTF8", "not UTF-8")
-    try:
-        if isinstance(value, UnixMicros):
-            value = _timestamp(value, field).isoformat()
-        text = str(value) if isinstance(value, JsonText) else orjson.dumps(value).decode()
-        document = orjson.loads(text) if isinstance(value, JsonText) else value
-    except (orjson.JSONEncodeError, orjson.JSONDecodeError) as error:
-        raise CellError("INVALID_JSON", f"{_shown(value)} is no JSON document: {error}") from error
-    if len(text) > field.max_bytes or len(text.encode()) > field.max_bytes:
-        raise CellError("TEXT_TOO_LONG", f"a JSON document of {len(text)} characters; at most {field.max_bytes} bytes")
-    _check_document(document)
-    return text
-
-
-def _check_document(document: object) -> None:
-    """Walk the document: no NUL in any text, no nesting beyond the limit."""
-    level, depth = [document], 0
-    while level:
-        depth += 1
-        if depth > MAX_JSON_DEPTH:
-            raise CellError("INVALID_JSON", f"the JSON document is nested deeper than {MAX_JSON_DEPTH}")
-        below: list[object] = []
-        for node in level:
-            if isinstance(node, str) and "\0" in node:
-                raise CellError("NUL_IN_TEXT", "the JSON document holds NUL (U+0000), which PostgreSQL cannot store")
-            if isinstance(node, dict):
-                below.extend(node)
-                below.extend(node.values())
-            elif isinstance(node, list):
-                below.extend(node)
-        level = below
-
-
 def _uuid(value: object, field: Field) -> bytes:
-    if not isinstance(value, str):
+    """A UUID in any of its forms: with or without hyphens, in braces, as a URN."""
+    if not isinstance(value, str) or isinstance(value, JsonText):
         raise _wrong(value, field)
-    try:
-        return UUID(value).bytes
-    except ValueError:
-        raise CellError("EVENT_ID_INVALID", f"{_shown(value)} is no UUID, and the model's ids are") from None
+    digits = value.lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    if len(digits) != 32 or not set(digits) <= _HEX_DIGITS:
+        raise CellError("EVENT_ID_INVALID", f"{shown(value)} is no UUID, and the model's ids are")
+    return bytes.fromhex(digits)
 
 
 _CONVERTERS: Mapping[ValueType, Callable[[object, Field], object]] = {
@@ -191,5 +161,5 @@ _CONVERTERS: Mapping[ValueType, Callable[[object, Field], object]] = {
     ValueType.TIMESTAMP: _timestamp,
     ValueType.VECTOR: _vector,
     ValueType.STRING_LIST: _string_list,
-    ValueType.JSON: _json,
+    ValueType.JSON: document,
 }

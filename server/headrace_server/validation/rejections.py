@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_GROUPS = 100
+MAX_COLUMN_CHARACTERS = 256
 MAX_MESSAGE_CHARACTERS = 500
 
 
@@ -38,30 +39,30 @@ class Rejections:
         """Refuse the rows where the mask is set; the first message of a group stays."""
         if not rows.any():
             return
-        if (reason, column) not in self._groups and len(self._groups) >= MAX_GROUPS:
-            # The wire's bound: the last group gathers the rest under its own reason.
-            self.groups[-1].rows |= rows
-            return
         group = self._groups.get((reason, column))
+        if group is None and len(self._groups) >= MAX_GROUPS:
+            # The wire's bound: the last group gathers the rest under its own reason.
+            group = next(reversed(self._groups.values()))
         if group is None:
-            text = message if len(message) <= MAX_MESSAGE_CHARACTERS else message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
-            self._groups[reason, column] = RejectionGroup(reason, column, text, rows.copy())
+            self._groups[reason, column] = _group(reason, column, message, rows.copy())
         else:
             group.rows |= rows
 
-    def note(self, reason: str, message: str) -> None:
-        """Say what is wrong with a batch whose rows cannot be told apart, nor counted."""
-        self._groups[reason, ""] = RejectionGroup(reason, "", message, np.zeros(self.row_count, dtype=np.bool_))
-
     def add_all(self, reason: str, column: str, message: str) -> None:
-        """Refuse every row."""
-        self.add(reason, column, np.ones(self.row_count, dtype=np.bool_), message)
+        """Refuse every row, or the batch as such where it has none."""
+        if self.row_count:
+            self.add(reason, column, np.ones(self.row_count, dtype=np.bool_), message)
+        else:
+            self.note(reason, message)
+
+    def note(self, reason: str, message: str) -> None:
+        """Say what is wrong with a batch that has no rows, or whose rows cannot be told apart."""
+        self._groups[reason, ""] = _group(reason, "", message, np.zeros(self.row_count, dtype=np.bool_))
 
     def copy(self) -> "Rejections":
         """The same refusals, to be added to without changing these."""
         twin = Rejections(self.row_count)
-        for group in self._groups.values():
-            twin._groups[group.reason, group.column] = replace(group, rows=group.rows.copy())
+        twin._groups = {key: replace(group, rows=group.rows.copy()) for key, group in self._groups.items()}
         return twin
 
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -71,6 +72,20 @@ class Rejections:
             refused |= group.rows
         return refused
 
-    def first_of(self, row: int) -> RejectionGroup:
-        """The first group a refused row stands in."""
-        return next(group for group in self._groups.values() if group.rows[row])
+    def first_groups(self) -> list[tuple[int, RejectionGroup]]:
+        """Each refused row, ascending, with the first group it stands in."""
+        groups = self.groups
+        first = np.full(self.row_count, -1, dtype=np.int16)
+        for index, group in reversed(list(enumerate(groups))):
+            first[group.rows] = index
+        refused = np.flatnonzero(first >= 0)
+        return [(row, groups[index]) for row, index in zip(refused.tolist(), first[refused].tolist(), strict=True)]
+
+
+def shortened(text: str, characters: int = MAX_MESSAGE_CHARACTERS) -> str:
+    """The text, cut where it is too long for an answer."""
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def _group(reason: str, column: str, message: str, rows: npt.NDArray[np.bool_]) -> RejectionGroup:
+    return RejectionGroup(reason, shortened(column, MAX_COLUMN_CHARACTERS), shortened(message), rows)

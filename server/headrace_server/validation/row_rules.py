@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +9,10 @@ import pyarrow.compute as pc
 
 from headrace_server.models.column_types import TIMESTAMP
 from headrace_server.validation.casting import as_mask
+from headrace_server.validation.memory_views import micros_within, text_lengths
 from headrace_server.validation.rejections import Rejections
-from headrace_server.validation.row_schema import Moment
+from headrace_server.validation.row_schema import Mask, Moment
+from headrace_server.validation.uuid_texts import milliseconds_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,7 +25,9 @@ def event_id_required(columns: dict[str, pa.Array], row_count: int, moment: Mome
         return
     missing = as_mask(ids.is_null()) if ids.null_count else np.zeros(row_count, dtype=np.bool_)
     if pa.types.is_string(ids.type):
-        missing |= as_mask(pc.equal(pc.binary_length(ids), 0))
+        missing |= text_lengths(ids) == 0
+    if not missing.any():
+        return
     # A row whose id was refused for another reason (too long, no UUID) has its verdict already.
     missing &= ~_refused_in("event_id", rejections)
     rejections.add("EVENT_ID_REQUIRED", "event_id", missing, "the row has no event_id")
@@ -38,25 +41,8 @@ def event_time_from_id(columns: dict[str, pa.Array], row_count: int, moment: Mom
         return
     if times is None:
         times = pa.nulls(row_count, TIMESTAMP)
-    millis = [
-        _uuid7_millisecond(event_id) if missing else None
-        for event_id, missing in zip(ids.to_pylist(), times.is_null().to_pylist(), strict=True)
-    ]
-    carried = pa.array(millis, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(TIMESTAMP)
+    carried = milliseconds_of(ids).cast(pa.timestamp("ms", tz="UTC")).cast(TIMESTAMP)
     columns["event_time"] = pc.coalesce(times, carried)
-
-
-def _uuid7_millisecond(event_id: object) -> int | None:
-    try:
-        if isinstance(event_id, bytes):
-            value = UUID(bytes=event_id)
-        elif isinstance(event_id, str) and len(event_id) == 36 and event_id[14] == "7":
-            value = UUID(event_id)
-        else:
-            return None
-    except ValueError:
-        return None
-    return value.int >> 80 if value.version == 7 else None
 
 
 @dataclass(frozen=True)
@@ -77,9 +63,7 @@ class EventTimeRange:
         if times is None:
             return
         latest = moment.observed + self.latest_ahead
-        bounds = pc.min_max(times)
-        first, last = (bounds[key].cast(pa.int64()).as_py() for key in ("min", "max"))
-        if first is None or (first >= _micros(self.earliest) and last <= _micros(latest)):
+        if micros_within(times, _micros(self.earliest), _micros(latest)):
             return
         outside = as_mask(
             pc.or_(pc.less(times, pa.scalar(self.earliest, TIMESTAMP)), pc.greater(times, pa.scalar(latest, TIMESTAMP)))
@@ -139,7 +123,7 @@ def _micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _refused_in(column: str, rejections: Rejections) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _refused_in(column: str, rejections: Rejections) -> Mask:
     refused = np.zeros(rejections.row_count, dtype=np.bool_)
     for group in rejections.groups:
         if group.column == column:

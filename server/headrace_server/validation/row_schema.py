@@ -6,6 +6,7 @@ Validation knows no record kind; everything a kind demands of its rows is said h
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import UnknownColumns
+from headrace_server.models.system_columns import EVENT_TIME
 from headrace_server.validation.rejections import Rejections
 
 Mask = npt.NDArray[np.bool_]
@@ -40,6 +42,11 @@ class Field:
     too_long: str = "TEXT_TOO_LONG"
 
     @property
+    def out_of_range(self) -> str:
+        """Reason for a time that no table holds."""
+        return "EVENT_TIME_OUT_OF_RANGE" if self.sql_name == EVENT_TIME.name else "VALUE_OUT_OF_RANGE"
+
+    @property
     def arrow(self) -> pa.DataType:
         """Arrow type of its cells once validated."""
         return pa.binary(16) if self.is_uuid else self.type.arrow
@@ -59,7 +66,7 @@ class Moment:
 
 
 class RowRule(Protocol):
-    """A demand on whole rows: may fill in columns, may reject rows; columns not sent are absent."""
+    """A demand on whole rows: may fill in columns, may reject rows; columns without any value are absent."""
 
     def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment, rejections: Rejections) -> None:
         """Check and complete the columns, which are validated one by one before."""
@@ -80,3 +87,8 @@ class RowSchema:
     refused: Mapping[str, tuple[str, str]]
     unknown: UnknownColumns
     rules: Sequence[RowRule] = field(default=())
+
+    @cached_property
+    def json_columns(self) -> frozenset[str]:
+        """Columns of the table that hold JSON documents."""
+        return frozenset(field.sql_name for field in self.fields.values() if field.type is ValueType.JSON)

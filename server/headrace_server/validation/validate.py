@@ -10,17 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 
-from headrace_server.decoding.decoded import Cells, DecodedRows, JsonText
-from headrace_server.models.column_types import ValueType
+from headrace_server.decoding.decoded import Cells, DecodedRows
 from headrace_server.models.schema import UnknownColumns
 from headrace_server.validation.casting import as_mask, cast
+from headrace_server.validation.metadata import METADATA, merge_metadata
 from headrace_server.validation.rejections import Rejections
-from headrace_server.validation.row_schema import Field, Mask, Moment, RowSchema
-
-_METADATA = "metadata"
+from headrace_server.validation.row_schema import Mask, Moment, RowSchema
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ def validate(rows: DecodedRows, schema: RowSchema, moment: Moment) -> ValidatedR
     unknown: dict[str, Cells] = {}
     senders: dict[str, str] = {}
     for name, cells in rows.columns.items():
+        if _is_void(cells):
+            continue
         field = schema.fields.get(name)
         if field is None:
             unknown[name] = cells
@@ -77,6 +76,11 @@ def present(cells: Cells) -> Mask:
     return np.array([value is not None for value in cells.values], dtype=np.bool_)
 
 
+def _is_void(cells: Cells) -> bool:
+    """Whether the column has no value at all: then it is left out, and costs nothing however wide the model is."""
+    return isinstance(cells.values, pa.Array) and cells.values.null_count == len(cells.values)
+
+
 def _settle_unknown(
     unknown: Mapping[str, Cells],
     schema: RowSchema,
@@ -89,35 +93,13 @@ def _settle_unknown(
         if name in schema.refused:
             reason, message = schema.refused[name]
             rejections.add(reason, name, present(cells), message)
-        elif schema.unknown is UnknownColumns.METADATA:
+        elif schema.unknown is UnknownColumns.METADATA and METADATA in schema.fields:
             into_metadata[name] = cells
         else:
             message = f"the model has no column {name!r}; add it with UpdateModel, or set unknown_columns"
             rejections.add("UNKNOWN_COLUMN", name, present(cells), message)
     if into_metadata:
-        merged = _merge_metadata(columns.get(_METADATA), into_metadata, row_count)
-        field = Field(_METADATA, ValueType.JSON)
-        columns[_METADATA] = cast(Cells(merged), field, _METADATA, rejections)
-
-
-def _merge_metadata(sent: pa.Array | None, extra: Mapping[str, Cells], row_count: int) -> list[object]:
-    """Each row's own metadata document with the unknown columns' values beside it; its own keys win."""
-    documents: list[object] = [None] * row_count if sent is None else sent.to_pylist()
-    values = {name: _plain(cells) for name, cells in extra.items()}
-    merged: list[object] = []
-    for row, text in enumerate(documents):
-        document = {name: cells[row] for name, cells in values.items() if cells[row] is not None}
-        own = orjson.loads(text) if isinstance(text, str) else None
-        if isinstance(own, dict):
-            document |= own
-        elif own is not None:
-            document[_METADATA] = own
-        merged.append(document or None)
-    return merged
-
-
-def _plain(cells: Cells) -> list[object]:
-    return [orjson.loads(value) if isinstance(value, JsonText) else value for value in cells.python_values()]
+        columns[METADATA] = merge_metadata(columns.get(METADATA), into_metadata, row_count, rejections)
 
 
 def _keep_good(columns: Mapping[str, pa.Array], row_count: int, rejections: Rejections) -> ValidatedRows:
