@@ -9,6 +9,7 @@ shrinks its reservation back to the small one: idle streams must not starve busy
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 SMALLEST_BYTES = 64 * 1024
 SILENCE_S = 1.0
@@ -30,11 +31,12 @@ class MemoryBudget:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # granted in the same moment
-                    self.charge(-size_bytes)
-                else:
-                    self._waiting.remove((size_bytes, turn))
+                if turn.cancelled():
+                    with suppress(ValueError):  # between the cancelling and this line a waking may have forgotten it
+                        self._waiting.remove((size_bytes, turn))
                     self._wake()
+                else:  # granted in the same moment
+                    self.charge(-size_bytes)
                 raise
         else:
             self.used_bytes += size_bytes
@@ -50,10 +52,12 @@ class MemoryBudget:
         return self.used_bytes + size_bytes <= self.total_bytes or self.used_bytes <= 0
 
     def _wake(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
+        """Grant memory from the head of the queue, and forget those there who were cancelled and do not know it yet."""
+        while self._waiting and (self._waiting[0][1].done() or self._fits(self._waiting[0][0])):
             size_bytes, turn = self._waiting.popleft()
-            self.used_bytes += size_bytes
-            turn.set_result(None)
+            if not turn.done():
+                self.used_bytes += size_bytes
+                turn.set_result(None)
 
 
 class Reservation:

@@ -87,18 +87,24 @@ class Answers:
             yield pb.IngestResponse(ack=self._next_ack())
 
     def _next_ack(self) -> pb.Ack:
-        """One ack for all batches settled in a row, as far as its size goes."""
+        """One ack for all batches settled in a row, as far as its size goes; what failed after them is told next."""
         ack = pb.Ack()
         size = 0
-        while self._in_flight and self._in_flight[0].batch.settled.done() and size < MAX_ACK_BYTES:
+        while self._in_flight and self._in_flight[0].batch.settled.done():
             oldest = self._in_flight[0]
+            if ack.through_seq and oldest.batch.settled.exception() is not None:
+                break
             result = oldest.batch.settled.result()
-            result.seq = ack.through_seq = oldest.batch.seq
+            result.seq = oldest.batch.seq
+            told = result.replayed or not is_plain(result)
+            size += result.ByteSize() if told else 0
+            if ack.results and size > MAX_ACK_BYTES:
+                break
+            ack.through_seq = oldest.batch.seq
+            if told:
+                ack.results.append(result)
             self._in_flight.popleft()
             oldest.reservation.release()
-            if result.replayed or not is_plain(result):
-                size += result.ByteSize()
-                ack.results.append(result)
         ack.credit_bytes = self.credit_bytes
         return ack
 
