@@ -71,6 +71,7 @@ class PendingBatch:
         row_count: Rows the batch held.
         size_bytes: What it weighs in memory, for the group's bound.
         received_at: When its message had arrived.
+        json_columns: Columns of `table` whose texts are JSON documents.
         attempted: A transaction has tried to commit it: found committed, it is no replay to its client.
         given_back: How often it was found to be ahead of its turn.
     """
@@ -90,6 +91,7 @@ class PendingBatch:
     size_bytes: int
     received_at: datetime
     payload_hash: bytes = b""
+    json_columns: frozenset[str] = frozenset()
     attempted: bool = False
     given_back: int = 0
     settled: "asyncio.Future[result_pb2.BatchResult]" = field(

@@ -45,7 +45,7 @@ _BY_ARROW: tuple[tuple[Callable[[pa.DataType], bool], ValueType], ...] = (
 def _type_of(cells: Cells) -> tuple[ValueType, int] | None:
     array = cells.values
     if not isinstance(array, pa.Array):
-        return (ValueType.JSON, 0) if any(value is not None for value in array) else None
+        return _type_of_mixed([value for value in array if value is not None])
     if array.null_count == len(array):
         return None
     if cells.is_json:
@@ -55,10 +55,18 @@ def _type_of(cells: Cells) -> tuple[ValueType, int] | None:
     return next(value_type for matches, value_type in _BY_ARROW if matches(array.type)), 0
 
 
+def _type_of_mixed(values: list[object]) -> tuple[ValueType, int] | None:
+    """Values of several types are documents, unless all are numbers: whole ones beyond 64 bits, or beside fractions."""
+    if not values:
+        return None
+    numbers = all(type(value) in {int, float} for value in values)
+    return ValueType.FLOAT64 if numbers else ValueType.JSON, 0
+
+
 def _type_of_lists(array: pa.Array) -> tuple[ValueType, int]:
     """Lists of numbers of one length are vectors, lists of texts are string lists, the rest is JSON."""
     items = array.type.value_type
-    if pa.types.is_string(items):
+    if pa.types.is_string(items) or pa.types.is_binary(items):
         return ValueType.STRING_LIST, 0
     lengths = set(array.drop_null().value_lengths().to_pylist())
     if len(lengths) == 1 and (pa.types.is_floating(items) or pa.types.is_integer(items)) and min(lengths) > 0:

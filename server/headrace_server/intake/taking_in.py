@@ -26,6 +26,8 @@ from headrace_server.decoding.decoded import DecodedRows, UndecodableError
 from headrace_server.errors import HeadraceError, RetryableError
 from headrace_server.intake.inference import infer_columns
 from headrace_server.intake.limits import Limits
+from headrace_server.models.definition import ColumnDefinition
+from headrace_server.models.names import MAX_WRITTEN_CHARACTERS
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ColumnKind, ModelSchema, UnknownColumns
 from headrace_server.ops.metrics import Metrics
@@ -34,6 +36,9 @@ from headrace_server.validation.row_schema import Moment, RowSchema
 from headrace_server.validation.validate import ValidatedRows, unknown_columns, validate
 
 INLINE_BYTES = 16 * 1024  # smaller batches are decoded where they stand; for larger ones the event loop must not wait
+INLINE_LETTERS = 20
+MOST_BATCHES_OF_LETTERS = 2  # a batch of more rows than that many full ones is kept as one letter
+MOST_NAMES_CHARACTERS = 1024
 READ_AGAIN_AFTER_S = 1.0
 MAX_VERSION_BYTES = 128
 
@@ -60,6 +65,11 @@ class Received:
     epoch: int
     payload_hash: bytes
     at: datetime
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the event loop must not wait for work on it."""
+        return self.size_bytes > INLINE_BYTES
 
 
 class RefusedBatchError(Exception):
@@ -104,28 +114,29 @@ class TakingIn:
         received = Received(origin, batch, size_bytes, epoch, payload_hash, datetime.now(UTC))
         rows: DecodedRows | None = None
         try:
-            rows = await _off_loop(size_bytes, decode, batch)
+            rows = await _run(received.is_heavy, decode, batch)
             self._metrics.batch_rows.observe(rows.row_count)
             self._metrics.rows_received.inc(rows.row_count)
             if batch.WhichOneof("form") is None:
-                return _pending(received, None, _nothing(0), [])
+                return _pending(received, None, _nothing(Rejections(0)), [])
             kind = self._check_whole(received, rows)
             model = await self._model_for(received, rows)
             model, schema = await self._fitting(kind, model, rows)
         except UndecodableError as error:
             rejections = Rejections(0)
-            rejections.note("UNDECODABLE", str(error))
-            letter = letter_of_batch(batch.SerializeToString(), "UNDECODABLE", str(error))
-            return _pending(received, None, _nothing(0, rejections), [letter])
+            rejections.note(error.reason, str(error))
+            letter = await _run(received.is_heavy, _letter_of_all, batch, error.reason, str(error))
+            return _pending(received, None, _nothing(rejections), [letter])
         except RefusedBatchError as error:
             assert rows is not None  # noqa: S101 - only what was decoded is refused
             rejections = Rejections(rows.row_count)
             rejections.add_all(error.reason, "", str(error))
-            letters = await _off_loop(size_bytes, letters_of_rejections, batch, rows, rejections)
-            return _pending(received, None, _nothing(rows.row_count, rejections), letters)
+            letters = await self._letters(received, rows, rejections)
+            return _pending(received, None, _nothing(rejections), letters)
         moment = Moment(received.at, batch.model_version)
-        validated, letters = await _off_loop(size_bytes, _validate, batch, rows, schema, moment)
-        return _pending(received, kind.landing(model), validated, letters)
+        validated = await _run(received.is_heavy, validate, rows, schema, moment)
+        letters = await self._letters(received, rows, validated.rejections)
+        return _pending(received, kind.landing(model), validated, letters, schema.json_columns)
 
     def _check_whole(self, received: Received, rows: DecodedRows) -> RecordKind:
         """Check what concerns the batch as a whole, before its model is looked for."""
@@ -138,12 +149,27 @@ class TakingIn:
             raise RefusedBatchError("BATCH_TOO_LARGE", text)
         if rows.row_count == 0:
             raise RefusedBatchError("EMPTY_BATCH", "the batch has a form but no rows")
-        if len(received.batch.model_version.encode()) > MAX_VERSION_BYTES:
+        version = received.batch.model_version
+        if len(version.encode()) > MAX_VERSION_BYTES:
             raise RefusedBatchError("TEXT_TOO_LONG", f"model_version is longer than {MAX_VERSION_BYTES} bytes")
+        if "\0" in version:
+            raise RefusedBatchError("NUL_IN_TEXT", "model_version holds NUL (U+0000), which PostgreSQL cannot store")
         kind = self._kinds.get(received.batch.kind)
         if kind is None:
             raise RefusedBatchError("UNKNOWN_KIND", f"this service takes no rows of kind {received.batch.kind}")
         return kind
+
+    async def _letters(self, received: Received, rows: DecodedRows, rejections: Rejections) -> list[DeadLetter]:
+        """A letter for each refused row, or one for the whole batch where a letter a row would be out of proportion."""
+        if not rejections:
+            return []
+        batch = received.batch
+        names = len(batch.model) + len(batch.model_version)  # stand in every letter
+        if names > MOST_NAMES_CHARACTERS or rows.row_count > MOST_BATCHES_OF_LETTERS * self._limits.max_batch_rows:
+            first = rejections.groups[0]
+            return [await _run(received.is_heavy, _letter_of_all, batch, first.reason, first.message)]
+        many = int(rejections.mask().sum()) > INLINE_LETTERS
+        return await _run(many or received.is_heavy, letters_of_rejections, batch, rows, rejections)
 
     async def _model_for(self, received: Received, rows: DecodedRows) -> ModelSchema:
         project, name = received.origin.project, received.batch.model
@@ -172,15 +198,23 @@ class TakingIn:
             schema = kind.row_schema(model) or schema
             unknown = unknown_columns(rows, schema)
         if unknown and model.unknown_columns is UnknownColumns.ADD and kind.adds_columns:
-            columns = infer_columns(unknown, ColumnKind.FEATURE)
-            try:
-                model = await self._registry.update(model.project, model.sql_name, columns)
-            except RetryableError:
-                raise
-            except HeadraceError:
-                return model, schema  # the column cannot be added: validation tells its rows so
+            model = await self._grown(model, infer_columns(unknown, ColumnKind.FEATURE))
             schema = kind.row_schema(model) or schema
         return model, schema
+
+    async def _grown(self, model: ModelSchema, columns: list[ColumnDefinition]) -> ModelSchema:
+        """The model with all columns that can be added; validation tells the rows of the others so."""
+        if not columns:
+            return model
+        try:
+            return await self._registry.update(model.project, model.sql_name, columns)
+        except RetryableError:
+            raise
+        except HeadraceError:
+            if len(columns) == 1:
+                return model
+        half = len(columns) // 2
+        return await self._grown(await self._grown(model, columns[:half]), columns[half:])
 
     def _may_read_again(self, model: ModelSchema) -> bool:
         """Whether the registry may be asked again: NOTIFY tells of changes, this only covers its delay."""
@@ -191,26 +225,27 @@ class TakingIn:
         return True
 
 
-def _validate(
-    batch: batch_pb2.Batch, rows: DecodedRows, schema: RowSchema, moment: Moment
-) -> tuple[ValidatedRows, list[DeadLetter]]:
-    validated = validate(rows, schema, moment)
-    return validated, letters_of_rejections(batch, rows, validated.rejections)
+def _letter_of_all(batch: batch_pb2.Batch, reason: str, message: str) -> DeadLetter:
+    return letter_of_batch(batch.SerializeToString(), reason, message)
 
 
-def _nothing(row_count: int, rejections: Rejections | None = None) -> ValidatedRows:
-    return ValidatedRows(pa.table({}), np.empty(0, dtype=np.int64), rejections or Rejections(row_count))
+def _nothing(rejections: Rejections) -> ValidatedRows:
+    return ValidatedRows(pa.table({}), np.empty(0, dtype=np.int64), rejections)
 
 
 def _pending(
-    received: Received, landing: Landing | None, validated: ValidatedRows, letters: list[DeadLetter]
+    received: Received,
+    landing: Landing | None,
+    validated: ValidatedRows,
+    letters: list[DeadLetter],
+    json_columns: frozenset[str] = frozenset(),
 ) -> PendingBatch:
     return PendingBatch(
         origin=received.origin,
         epoch=received.epoch,
         seq=received.batch.seq,
         kind=received.batch.kind,
-        model=received.batch.model,
+        model=received.batch.model[:MAX_WRITTEN_CHARACTERS],
         model_version=received.batch.model_version,
         target=landing,
         table=validated.table,
@@ -221,12 +256,13 @@ def _pending(
         size_bytes=received.size_bytes,
         received_at=received.at,
         payload_hash=received.payload_hash,
+        json_columns=json_columns,
     )
 
 
-async def _off_loop(
-    size_bytes: int, work: Callable[Parameters, Returned], *args: Parameters.args, **kwargs: Parameters.kwargs
+async def _run(
+    is_heavy: bool, work: Callable[Parameters, Returned], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Returned:
-    if size_bytes <= INLINE_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+    if is_heavy:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
