@@ -86,7 +86,7 @@ class Lane:
         if not self.buffer.is_closed:  # the sealer calls on_drop
             self.sealer.start()
             self.buffer.wake.set()
-        self._notices.warn(f"refused {reason}", f"a {self.name} row was dropped: {error}")
+        self._notices.warn(f"dropped {reason}", f"a {self.name} row was dropped: {error}")
 
     @property
     def logged(self) -> int:

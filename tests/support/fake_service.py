@@ -57,7 +57,8 @@ class Status(NamedTuple):
             delay = duration_pb2.Duration()
             delay.FromMilliseconds(int(self.retry_after_s * 1e3))
             status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-        return status.SerializeToString()
+        serialized: bytes = status.SerializeToString()
+        return serialized
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:

@@ -51,7 +51,7 @@ def test_every_address_has_its_turn() -> None:
     targets = []
     for _ in range(4):
         channel = link.connect()
-        targets.append(channel._channel.target().decode())
+        targets.append(channel._channel.target().decode())  # type: ignore[attr-defined]
         channel.close()
     assert {t.rpartition("/")[2] for t in targets[:3]} == {"a:1", "b:2", "c:3"}
     assert targets[3] == targets[0]

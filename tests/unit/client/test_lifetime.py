@@ -12,7 +12,7 @@ from support.fake_service_process import FakeServiceProcess, fake_service_proces
 
 
 @pytest.fixture
-def service() -> Iterator[FakeServiceProcess]:  # type: ignore[override]
+def service() -> Iterator[FakeServiceProcess]:
     with fake_service_process() as running:
         yield running
 

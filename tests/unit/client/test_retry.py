@@ -27,7 +27,7 @@ class Ended(grpc.RpcError):
     def details(self) -> str:
         return "words"
 
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:  # type: ignore[override]
         return self._trailers
 
 

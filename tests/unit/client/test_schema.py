@@ -88,7 +88,7 @@ def test_frames_tell_types_as_they_declare_them(frame: Callable[..., object]) ->
 )
 def test_what_cannot_be_inferred_is_said(rows: object, arguments: dict[str, list[str]], complaint: str) -> None:
     with pytest.raises(InvalidArgumentError, match=complaint):
-        Schema.infer(rows, **arguments)  # type: ignore[arg-type]
+        Schema.infer(rows, **arguments)
 
 
 def test_a_model_is_registered_found_listed_and_extended(service: FakeService, client: headrace.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import grpc
 import pytest
@@ -27,6 +28,10 @@ def log_and_flush(client: headrace.Client, *event_ids: str) -> None:
 
 def ids(service: FakeService) -> list[object]:
     return [event["event_id"] for event in service.ledger.events("m")]
+
+
+def arrived(service: FakeService, event_id: str) -> bool:
+    return event_id in ids(service)
 
 
 def accounted(stats: headrace.Stats) -> int:
@@ -62,7 +67,7 @@ def test_unacked_batches_are_sent_again_after_a_reconnect_and_stored_once(
     service.hold_acks()
     for event_id in ("a", "b", "c"):
         client.model("m").log({"x": 1.0}, event_id=event_id)
-        eventually(lambda event_id=event_id: event_id in ids(service))
+        eventually(partial(arrived, service, event_id))
     service.stop()
     service.release_acks()
     service.start()
@@ -392,7 +397,7 @@ def test_a_session_survives_streams_that_end_again_and_again(service: FakeServic
     for n, event_id in enumerate(expected):
         client.model("m").log({"x": 1.0}, event_id=event_id)
         if n % 6 == 0:
-            eventually(lambda event_id=event_id: event_id in ids(service))
+            eventually(partial(arrived, service, event_id))
     client.flush(30)
     assert ids(service) == expected
     assert client.stats().stored + client.stats().uncounted == 60
