@@ -198,7 +198,7 @@ def test_a_status_of_ours_carries_its_details(service: FakeService) -> None:
         stream.send(open=ingest_service_pb2.Open(producer_id=stream.producer_id))
         with pytest.raises(grpc.RpcError) as caught:
             next(stream.call)
-    assert "grpc-status-details-bin" in {key for key, _ in caught.value.trailing_metadata()}
+    assert "grpc-status-details-bin" in {datum.key for datum in caught.value.trailing_metadata()}
 
 
 def test_half_closing_ends_the_stream_with_ok(service: FakeService) -> None:
