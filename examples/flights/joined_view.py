@@ -61,17 +61,18 @@ def performance(url: str, until: datetime, labels: int, timeout_s: float) -> lis
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        months = asyncio.run(_ask(url, until))
-        if months[-1]["labelled"] >= labels or time.monotonic() > deadline:
-            return months
+        try:
+            months = asyncio.run(_ask(url, until))
+            if months[-1]["labelled"] >= labels or time.monotonic() > deadline:
+                return months
+        except (OSError, asyncpg.PostgresError) as error:  # it may be on its way back
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"the database does not answer: {error}") from error
         time.sleep(PAUSE_S)
 
 
 async def _ask(url: str, until: datetime) -> list[asyncpg.Record]:
-    try:
-        connection = await asyncpg.connect(url)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise UnreachableError(f"the database does not answer: {error}") from error
+    connection = await asyncpg.connect(url)
     try:
         months: list[asyncpg.Record] = await connection.fetch(BY_MONTH, until)
         return months

@@ -18,7 +18,7 @@ import headrace
 INPUTS = [*FEATURES, *EXTRAS]
 EVENT_COLUMNS = ["event_id", "event_time", *INPUTS, PREDICTION]
 LABEL_COLUMNS = ["event_id", "event_time", "label_time", *LABELS]
-DEPARTURES_A_SPAN = 20_000
+DEPARTURES_A_SPAN = 10_000
 
 
 def at_full_speed(model: headrace.Model, flights: pl.DataFrame, tallies: Tallies) -> None:

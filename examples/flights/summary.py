@@ -13,7 +13,7 @@ USUAL = ("stored", "duplicate", "rejected", "joined", "parked")
 
 def verdicts(tallies: Tallies, seconds: float) -> Table:
     """Return the verdicts on all rows, and the rates."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"{tallies.rows:,} rows in {seconds:.1f} s")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{tallies.rows:,} rows in {seconds:.1f} s")
     met = tallies.events.verdicts + tallies.labels.verdicts
     shown = [verdict for verdict in VERDICTS if verdict in USUAL or met[verdict]]
     for heading in ("", "rows", *shown, "rows/s"):
@@ -42,8 +42,8 @@ def by_month(months: Sequence[Record]) -> Table:
     return table
 
 
-def faults(tallies: Tallies, joined: int) -> Iterator[str]:
-    """Yield what is not as it should be, in words."""
+def faults(tallies: Tallies) -> Iterator[str]:
+    """Yield what became of rows that are not stored as they were sent, in words."""
     for tally in (tallies.events, tallies.labels):
         if tally.rows < tally.expected:
             yield f"{tally.expected - tally.rows:,} {tally.name} have no verdict: they were dropped or set aside"
@@ -51,5 +51,3 @@ def faults(tallies: Tallies, joined: int) -> Iterator[str]:
             yield f"{tally.verdicts['conflict']:,} {tally.name} differ from what is stored under the same id and time"
         for refusal, rows in tally.refusals.items():
             yield f"{rows:,} {tally.name} rejected: {refusal}"
-    if joined < tallies.labels.expected:
-        yield f"{tallies.labels.expected - joined:,} labels are not joined yet; the service goes on searching"
