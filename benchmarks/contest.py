@@ -17,7 +17,8 @@ from typing import Protocol
 
 from benchmarks.arena import Arena
 from benchmarks.cpu import Cpu
-from benchmarks.figures import Spread, ratios
+from benchmarks.figures import Spread, ratios, rounded
+from benchmarks.outcome import Grid
 from benchmarks.rows import Row, Shape
 from benchmarks.tables import Table
 
@@ -78,6 +79,16 @@ class Results:
     def ratio(self, name: str, to: str) -> Spread:
         """Return how many times as fast a subject is as another."""
         return ratios(self.costs(name), self.costs(to))
+
+    def grid(self, title: str, to: str, note: str = "") -> Grid:
+        """Return all subjects as a table, with each one's speed against `to`."""
+        lines = []
+        for name in self.turns:
+            cpu = self.cpu(name)
+            spent = [rounded(seconds) for seconds in (cpu.client, cpu.service, cpu.database)]
+            lines.append([name, f"{self.rate(name):,.0f}", str(self.cost(name)), str(self.ratio(name, to)), *spent])
+        heads = ["", "rows/s", "µs/row", f"speed against {to}", "client CPU", "service CPU", "database CPU"]
+        return Grid(title, heads, lines, note)
 
     def cpu(self, name: str) -> Cpu:
         """Return a subject's processor time a row: microseconds, medians of the turns."""

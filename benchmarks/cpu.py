@@ -40,16 +40,15 @@ class CpuMeter:
                 total += _own(child)
             except psutil.NoSuchProcess:
                 continue  # its time is the postmaster's children's now, from the next reading on
-        service = psutil.Process(service_pid) if service_pid is not None else None
-        return Cpu(_own(self._client), _with_children(service), total)
+        service = 0.0 if service_pid is None else self._of_service(psutil.Process(service_pid))
+        return Cpu(_own(self._client), service, total)
+
+    def _of_service(self, service: psutil.Process) -> float:
+        """A service's time with that of its workers, but without the database, which headrace starts as its child."""
+        workers = [child for child in service.children() if child != self._postmaster]
+        return sum(map(_own, [service, *workers]))
 
 
 def _own(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _with_children(process: psutil.Process | None) -> float:
-    if process is None:
-        return 0.0
-    return sum(map(_own, [process, *process.children(recursive=True)]))

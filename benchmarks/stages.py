@@ -21,7 +21,6 @@ import pyarrow as pa
 from benchmarks.arena import Arena
 from benchmarks.rows import Row
 from benchmarks.tables import Table
-from headrace import Identity
 from headrace.rows import columns_of
 from headrace.table import EncodedBatch, Header, Limits, RowTable, encode
 from headrace.v1 import batch_pb2
@@ -35,7 +34,6 @@ from headrace_server.validation.row_schema import Moment
 from headrace_server.validation.validate import validate
 
 BATCH_ROWS = 10_000
-GROUP_ROWS = 20_000
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
@@ -79,9 +77,7 @@ class ServiceStages:
         self._model: ModelSchema = arena.wait(_model(arena, table.name))
         self._kind = EventsKind(after_commit=_nothing_follows)
 
-    def copy_bytes(
-        self, rows: Sequence[Row], group_rows: int = GROUP_ROWS, times: StageTimes | None = None
-    ) -> list[CopyBytes]:
+    def copy_bytes(self, rows: Sequence[Row], group_rows: int, times: StageTimes | None = None) -> list[CopyBytes]:
         """Return the bytes that headrace would COPY for these rows, a buffer a group."""
         times = times or StageTimes()
         bodies = list(encoded_batches(self._table, rows))
@@ -112,11 +108,6 @@ class ServiceStages:
         prepared: Any = self._kind.landing(self._model).prepare(GroupRows([], whole, np.zeros_like(places), places))
         times.add("encode", begun)
         return CopyBytes(prepared.columns, prepared.data)
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether the table has a unique index."""
-        return self._table.identity is Identity.UNIQUE
 
 
 async def _model(arena: Arena, name: str) -> ModelSchema:

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from benchmarks.arena import Arena
+from benchmarks.groups import GroupSize
 from benchmarks.rows import Row
 from benchmarks.stages import CopyBytes, ServiceStages
 from benchmarks.tables import Table
@@ -21,11 +22,14 @@ from benchmarks.tables import Table
 class RawCopy:
     """One connection, or several that share the groups."""
 
-    def __init__(self, arena: Arena, name: str, table: Table, row_count: int, *, connections: int = 1) -> None:
+    def __init__(
+        self, arena: Arena, name: str, table: Table, row_count: int, groups: GroupSize, *, connections: int = 1
+    ) -> None:
         self.name = name
         self.table = table
         self.row_count = row_count
         self._arena = arena
+        self._group_size = groups
         self._stages = ServiceStages(arena, table)
         self._groups: list[CopyBytes] = []
         self._connections: list[Any] = arena.wait(self._connect(connections))
@@ -35,7 +39,7 @@ class RawCopy:
 
     def prepare(self, rows: Sequence[Row]) -> None:
         """Make the bytes."""
-        self._groups = self._stages.copy_bytes(rows)
+        self._groups = self._stages.copy_bytes(rows, self._group_size.rows())
 
     def run(self) -> None:
         """COPY them."""

@@ -1,0 +1,49 @@
+"""`python -m benchmarks [part …]`: measures, prints, and writes benchmarks/results.
+
+Without parts everything is measured and `results/latest.json`, `results/latest.md` and the pictures are written; with
+parts only these, and only printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+
+from benchmarks.arena import arena
+from benchmarks.outcome import Outcome
+from benchmarks.scale import FULL, NORMAL, QUICK
+
+PARTS = (
+    *("columns", "forms", "peers", "repeats", "log_calls", "busy_thread", "streams", "ack", "service_cpu", "memory"),
+)
+SWEEPS = ("growth", "width")
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS, *SWEEPS], help="default: all but the sweeps")
+    parser.add_argument("--full", action="store_true", help="larger, and the sweeps too")
+    parser.add_argument("--quick", action="store_true", help="small and rough, for trying something out")
+    asked = parser.parse_args()
+    scale = FULL if asked.full else QUICK if asked.quick else NORMAL
+    names = asked.parts or [*PARTS, *(SWEEPS if asked.full else ())]
+    outcome = Outcome()
+    begun = time.monotonic()
+    with arena() as place:
+        for name in names:
+            print(f"— {name}", file=sys.stderr, flush=True)
+            part = importlib.import_module(f"benchmarks.parts.{name}").run(place, scale)
+            for grid in part.grids:
+                print(grid.markdown(), flush=True)
+            for figure, value in part.figures.items():
+                print(f"{figure} = {value:.4g}", flush=True)
+            outcome.add(part)
+    took_s = time.monotonic() - begun
+    print(f"{took_s:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The parts of the benchmark; each runs alone: `python -m benchmarks columns`."""
