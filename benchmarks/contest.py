@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from benchmarks.arena import Arena
 from benchmarks.cpu import Cpu
@@ -42,6 +42,14 @@ class Subject(Protocol):
 
     def close(self) -> None:
         """Let go of connections and processes."""
+
+
+@runtime_checkable
+class Repeats(Protocol):
+    """A subject that writes some rows more than once."""
+
+    def stored_rows(self) -> int:
+        """Return how many rows its table has to hold."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,14 @@ class Results:
         )
 
 
-def contest(arena: Arena, subjects: Sequence[Subject], rounds: int) -> Results:
+def contest(arena: Arena, subjects: Sequence[Subject], rounds: int, *, keep: bool = False) -> Results:
     """Let the subjects take turns.
+
+    Args:
+        arena: Where.
+        subjects: Who; they are closed afterwards.
+        rounds: Rounds that count.
+        keep: Leave the tables for whoever wants to look into them.
 
     Raises:
         RuntimeError: A subject's table does not hold what it was given: its figures would be worth nothing.
@@ -119,10 +133,12 @@ def contest(arena: Arena, subjects: Sequence[Subject], rounds: int) -> Results:
         _tell(f"round {number} of {rounds}")
     for subject in subjects:
         subject.close()
+        expected = subject.stored_rows() if isinstance(subject, Repeats) else written[subject.name]
         stored = subject.table.count(arena)
-        if stored != written[subject.name]:
-            raise RuntimeError(f"{subject.name} was given {written[subject.name]} rows, its table holds {stored}")
-        subject.table.drop(arena)
+        if stored != expected:
+            raise RuntimeError(f"{subject.name}: the table holds {stored} rows in place of {expected}")
+        if not keep:
+            subject.table.drop(arena)
     return results
 
 
