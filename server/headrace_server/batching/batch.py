@@ -2,10 +2,11 @@
 
 Made by intake once the rows are validated; waits in the batcher; the copier commits it and settles its future. Whoever
 holds it last settles it: with a BatchResult once committed, or with a HeadraceError that ends its session. Nobody else
-may touch `settled`.
+may touch `settled`: the memory of a batch is given back when it is settled, and not when its session ends.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -74,6 +75,7 @@ class PendingBatch:
         json_columns: Columns of `table` whose texts are JSON documents.
         attempted: A transaction has tried to commit it: found committed, it is no replay to its client.
         given_back: How often it was found to be ahead of its turn.
+        abandoned: Its session or call has ended: nobody waits for its result.
     """
 
     origin: Producer | Request
@@ -94,6 +96,7 @@ class PendingBatch:
     json_columns: frozenset[str] = frozenset()
     attempted: bool = False
     given_back: int = 0
+    abandoned: bool = False
     settled: "asyncio.Future[result_pb2.BatchResult]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -104,13 +107,18 @@ class PendingBatch:
         verdicts[self.rejections.mask()] = Verdict.REJECTED
         return verdicts
 
+    def abandon(self, then: Callable[[], None]) -> None:
+        """Nobody waits for the result any more; `then` is called once the batch is settled all the same."""
+        self.abandoned = True
+        self.settled.add_done_callback(lambda _: then())
+
     def settle(self, result: result_pb2.BatchResult) -> None:
-        """Answer the waiter, unless it has gone."""
+        """Answer the waiter; safe to say twice."""
         if not self.settled.done():
             self.settled.set_result(result)
 
     def fail(self, error: Exception) -> None:
-        """End the waiter's session, unless it has gone."""
+        """End the waiter's session; safe to say twice."""
         if not self.settled.done():
             self.settled.set_exception(error)
-            self.settled.exception()  # a waiter that has gone is no defect
+            self.settled.exception()  # an abandoned batch has nobody to look at it, which is no defect

@@ -11,8 +11,9 @@ The queues are bounded by the admission budget, not here: whatever is in them ha
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 
@@ -29,12 +30,19 @@ class Batcher:
         self._held: dict[Origin, deque[PendingBatch]] = {}
         self._holders: Counter[Origin] = Counter()
         self._arrived = asyncio.Event()
-        self.waiting_bytes = 0
+        self._closed: Exception | None = None
         self.waiting_batches = 0
 
+    def __iter__(self) -> Iterator[PendingBatch]:
+        """Everything that waits."""
+        return chain.from_iterable((*self._queues.values(), *self._held.values()))
+
     def put(self, batch: PendingBatch) -> None:
-        """Queue a batch behind its producer's others."""
-        self._count(batch, 1)
+        """Queue a batch behind its producer's others; fails it where nobody takes batches any more."""
+        if self._closed is not None:
+            batch.fail(self._closed)
+            return
+        self.waiting_batches += 1
         held = self._held.get(batch.origin)
         if held is not None:
             held.append(batch)
@@ -60,7 +68,7 @@ class Batcher:
             else:
                 del self._queues[origin]
             group.append(batch)
-            self._count(batch, -1)
+            self.waiting_batches -= 1
             rows += batch.row_count
             size += batch.size_bytes
         return group
@@ -72,15 +80,15 @@ class Batcher:
             self._held.setdefault(origin, self._queues.pop(origin, deque()))
 
     def give_back(self, batches: Iterable[PendingBatch]) -> None:
-        """Put batches that were taken back to the front of their producers' queues, in their order of seq."""
-        for batch in sorted(batches, key=lambda batch: batch.seq, reverse=True):
-            self._count(batch, 1)
-            held = self._held.get(batch.origin)
-            if held is not None:
-                held.appendleft(batch)
-            else:
-                self._queues.setdefault(batch.origin, deque()).appendleft(batch)
-                self._arrived.set()
+        """Put batches that were taken back to where their seq belongs in their producers' queues."""
+        returned: dict[Origin, list[PendingBatch]] = defaultdict(list)
+        for batch in batches:
+            self.waiting_batches += 1
+            returned[batch.origin].append(batch)
+        for origin, own in returned.items():
+            queues = self._held if origin in self._held else self._queues
+            queues[origin] = deque(sorted((*own, *queues.get(origin, ())), key=lambda batch: batch.seq))
+            self._arrived.set()
 
     def release(self, origins: Iterable[Origin]) -> None:
         """Let producers go on."""
@@ -94,16 +102,12 @@ class Batcher:
                 self._queues[origin] = queue
                 self._arrived.set()
 
-    def fail_all(self, error: Exception) -> None:
-        """Settle everything that still waits: the service stops and the clients send it again elsewhere."""
-        for queue in (*self._queues.values(), *self._held.values()):
-            for batch in queue:
-                batch.fail(error)
+    def close(self, error: Exception) -> None:
+        """Settle everything that waits, and whatever still comes: clients send it again elsewhere."""
+        self._closed = error
+        for batch in self:
+            batch.fail(error)
         self._queues.clear()
         self._held.clear()
         self._holders.clear()
-        self.waiting_bytes = self.waiting_batches = 0
-
-    def _count(self, batch: PendingBatch, sign: int) -> None:
-        self.waiting_bytes += sign * batch.size_bytes
-        self.waiting_batches += sign
+        self.waiting_batches = 0

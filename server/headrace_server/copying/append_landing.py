@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.connection import Connection
@@ -14,23 +14,29 @@ from headrace_server.copying.target import Target, copy
 
 @dataclass(frozen=True)
 class AppendRows:
-    """Rows encoded for their COPY."""
+    """Rows encoded for their COPY.
+
+    Attributes:
+        lines: Position in the group of each line of the COPY.
+    """
 
     target: Target
     columns: list[str]
     data: memoryview
-    count: int
+    lines: npt.NDArray[np.int64]
 
     async def land(self, connection: Connection) -> Landed:
         """COPY the rows."""
         await copy(connection, self.target.schema, self.target.name, self.columns, self.data)
-        return Landed.uniform(self.count, Verdict.STORED)
+        return Landed.uniform(len(self.lines), Verdict.STORED)
 
 
 def prepare_append(target: Target, rows: GroupRows) -> AppendRows:
     """Sort rows by time, so that each chunk's rows come together, and encode them."""
     table = rows.table
     times = table.column("event_time").cast(pa.int64()).to_numpy()
+    order = np.arange(len(times))
     if (np.diff(times) < 0).any():
-        table = table.take(pc.sort_indices(table, sort_keys=[("event_time", "ascending")]))
-    return AppendRows(target, table.column_names, target.encode(table), len(rows))
+        order = np.argsort(times, kind="stable")
+        table = table.take(pa.array(order))
+    return AppendRows(target, table.column_names, target.encode(table), order)

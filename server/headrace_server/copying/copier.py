@@ -16,23 +16,26 @@ and its claim says which of its batches are committed.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from time import perf_counter
 
 import structlog
 
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.batcher import Batcher, Origin
-from headrace_server.copying.chunks import ChunkBook
+from headrace_server.copying.chunks import ChunkBook, TooWideError
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect
-from headrace_server.copying.frozen import free_frozen_locks
-from headrace_server.copying.group import Group, prepare_group
+from headrace_server.copying.frozen import look_for_frozen
+from headrace_server.copying.group import Group, landing_of, prepare_group
 from headrace_server.copying.line import Line
 from headrace_server.copying.observer import CommitObserver
 from headrace_server.copying.repair import TRIES, RepairLane, pause
 from headrace_server.copying.settling import settle
 from headrace_server.copying.sqlstate import Action, action_for
+from headrace_server.copying.stopped_tables import StoppedTables
 from headrace_server.copying.transaction import commit_group
+from headrace_server.copying.turn import Claimed, Turn
 from headrace_server.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
@@ -48,11 +51,13 @@ class Copier:
         self._batcher = batcher
         self._observer = observer
         self._chunks = chunks
-        self._lane = RepairLane(connect, observer, chunks)
+        self._stopped_tables = StoppedTables()
+        self._lane = RepairLane(connect, observer, chunks, self._stopped_tables, on_done=self._repaired)
         self._lines = [Line(connect) for _ in range(COMMITTERS)]
         self._prepared: asyncio.Queue[Group] = asyncio.Queue(maxsize=1)
         self._turn = asyncio.Lock()
         self._taken: set[PendingBatch] = set()
+        self._stopping = False
 
     async def run(self) -> None:
         """Commit until cancelled. Leaves no batch unsettled and no connection open."""
@@ -62,105 +67,138 @@ class Copier:
                 tasks.create_task(self._prepare())
                 for line in self._lines:
                     tasks.create_task(self._commit_in_turn(line))
+                try:
+                    await asyncio.Future()  # until cancelled, by the service or by a task that failed
+                finally:
+                    self._stop()
         finally:
-            for line in self._lines:
-                line.drop()
             stopped = DatabaseUnavailableError("the service stopped before the batch was settled; send it again")
             for batch in self._taken:
                 batch.fail(stopped)
             self._taken.clear()
-            self._batcher.fail_all(stopped)
+            self._batcher.close(stopped)
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
         return not self._taken and not self._batcher.waiting_batches
 
+    @property
+    def unsettled(self) -> Iterator[PendingBatch]:
+        """Every batch that waits or is under way."""
+        return chain(self._taken, self._batcher)
+
+    def _stop(self) -> None:
+        """Let go of the connections first: a task that is cancelled must not wait for a server that is frozen.
+
+        It may then meet the broken connection instead of its cancellation: `_stopping` ends it either way.
+        """
+        self._stopping = True
+        self._lane.stop()
+        for line in self._lines:
+            line.drop()
+
     async def _prepare(self) -> None:
-        while True:
+        while not self._stopping:
             batches = await self._batcher.take()
             self._taken.update(batches)
-            try:
-                group = await asyncio.to_thread(prepare_group, batches)
-            except Exception as defect:
-                log.error("group_not_prepared", exc_info=defect)
-                self._hand_to_lane(batches)
-            else:
+            batches = self._without_stopped(batches)
+            if batches and (group := await self._prepared_from(batches)) is not None:
                 await self._prepared.put(group)
 
+    async def _prepared_from(self, batches: Sequence[PendingBatch]) -> Group | None:
+        """Make a group ready, or have its batches looked at one by one where that shows a defect."""
+        try:
+            return await asyncio.to_thread(prepare_group, batches)
+        except Exception as defect:
+            log.error("group_not_prepared", exc_info=defect)
+            self._hand_to_lane(batches)
+            return None
+
+    def _without_stopped(self, batches: Sequence[PendingBatch]) -> list[PendingBatch]:
+        """Refuse batches for tables that are stopped; returns the others."""
+        going_on = []
+        for batch in batches:
+            why = self._stopped_tables.why(landing_of(batch).table_key) if batch.target is not None else None
+            if why is None:
+                going_on.append(batch)
+            else:
+                batch.fail(DatabaseUnavailableError(why))
+                self._taken.discard(batch)
+        return going_on
+
     async def _commit_in_turn(self, line: Line) -> None:
-        while True:
+        while not self._stopping:
             turn = await Turn.wait_for(self._turn)
             try:
                 await self._see_through(line, await self._prepared.get(), turn)
             finally:
                 turn.pass_on()
 
-    async def _see_through(self, line: Line, group: Group, turn: "Turn") -> None:
+    async def _see_through(self, line: Line, group: Group, turn: Turn) -> None:
         """Commit a group, or hand its batches to whoever can settle them."""
+        origins = _origins(group.batches)
         failures: Counter[Action] = Counter()
         left: Group | None = group
-        while left is not None:
-            group = left
+        while left is not None and not self._stopping:
+            group, left, claimed = left, None, Claimed(turn)
             try:
-                await self._commit(line, group, turn)
+                await self._commit(line, group, claimed)
             except (*DATABASE_ERRORS, TooWideError) as error:
                 if not failures:
-                    self._batcher.hold(_origins(group.batches))
+                    self._batcher.hold(origins)
                 turn.pass_on()
-                left = await self._after_failure(line, group, error, failures)
+                left = await self._after_failure(line, group, error, failures, has_claimed=bool(claimed))
             except Exception as defect:
                 log.error("group_not_committed", exc_info=defect)
                 self._hand_to_lane(group.batches)
-                left = None
-            else:
-                left = None
         if failures:
-            self._batcher.release(_origins(group.batches))
+            self._batcher.release(origins)
 
     async def _after_failure(
-        self, line: Line, group: Group, error: BaseException, failures: Counter[Action]
+        self, line: Line, group: Group, error: BaseException, failures: Counter[Action], *, has_claimed: bool
     ) -> Group | None:
         """Do what an error asks for; returns the group to try again, or None when its batches are in other hands."""
         action = Action.SPLIT if isinstance(error, TooWideError) else action_for(error)
         failures[action] += 1
-        log.info("commit_failed", action=action.name, failures=failures[action], error=repr(error))
+        # A duplicate run meets PROBE once in a hundred groups, which is nothing to tell.
+        say = log.debug if action is Action.PROBE else log.info
+        say("commit_failed", action=action.name, failures=failures[action], error=repr(error))
+        if action is Action.RETRY and not has_claimed:
+            # It waits for a group before it, of this replica or another: taken apart it would wait no less.
+            failures[action] = min(failures[action], TRIES)
         match action:
             case Action.PROBE if failures[action] <= TRIES:
-                for part in group.parts:
-                    part.landing.met_unique_violation()
-                return await asyncio.to_thread(prepare_group, group.batches)
-            case Action.SPLIT if len(group.batches) > 1:
+                return await self._prepared_from(group.batches)
+            case Action.SPLIT | Action.SLOW if len(group.batches) > 1:
                 await self._split(line, group)
                 return None
-            case Action.REPAIR | Action.SPLIT:
+            case Action.REPAIR | Action.SPLIT | Action.DEFECT:
                 self._hand_to_lane(group.batches)
                 return None
-            case Action.PROBE | Action.RELOAD | Action.STOP if failures[action] > TRIES:
+            case Action.PROBE | Action.RETRY | Action.RELOAD | Action.STOP if failures[action] > TRIES:
                 # The lane looks at each batch alone; what it does not understand either, it gives up on.
                 self._hand_to_lane(group.batches)
                 return None
         await self._recover(line, action, error, failures)
         return group
 
-    async def _commit(self, line: Line, group: Group, turn: "Turn") -> None:
+    async def _commit(self, line: Line, group: Group, on_claimed: Callable[[], None]) -> None:
         connection = await line.ready()
         if await self._chunks.is_too_wide(connection, group):
             raise TooWideError
         begun = perf_counter()
-        committed = await commit_group(connection, group, turn.pass_on)
+        committed = await commit_group(connection, group, on_claimed)
         self._observer.committed(sum(len(part.rows) for part in group.parts), perf_counter() - begun)
         self._chunks.learn(part for part, _ in committed.landed)
         await settle(connection, committed, self._observer)
-        ahead = committed.claim.ahead
         self._taken.difference_update(group.batches)
-        if ahead:
-            self._give_back(ahead)
+        self._give_back(committed.claim.ahead)
 
     async def _recover(self, line: Line, action: Action, error: BaseException, failures: Counter[Action]) -> None:
         """Do what an error asks for before the same group is tried again."""
         match action:
-            case Action.RECONNECT:
+            case Action.RECONNECT | Action.SLOW:
                 self._observer.database_fails(error)
                 line.drop()
             case Action.RECONNECT_ALL:
@@ -172,10 +210,7 @@ class Copier:
             case Action.RELOAD | Action.STOP:
                 line.drop()
             case Action.RETRY if failures[action] > 1:
-                try:
-                    await free_frozen_locks(await line.ready())
-                except DATABASE_ERRORS as failure:
-                    log.info("frozen_holders_not_looked_for", error=repr(failure))
+                await look_for_frozen(line)
             case _:
                 pass
         await asyncio.sleep(pause(failures.total()))
@@ -185,56 +220,32 @@ class Copier:
         ordered = sorted(group.batches, key=lambda batch: batch.seq)
         middle = len(ordered) // 2
         for half in (ordered[:middle], ordered[middle:]):
-            await self._see_through(line, await asyncio.to_thread(prepare_group, half), Turn.none())
+            if (prepared := await self._prepared_from(half)) is not None:
+                await self._see_through(line, prepared, Turn.none())
 
     def _hand_to_lane(self, batches: Iterable[PendingBatch]) -> None:
         """Give batches to the repair lane; their producers are held until the last of their batches is settled."""
         batches = list(batches)
         self._batcher.hold(batch.origin for batch in batches)  # one hold a batch: released as each is settled
-        self._lane.put(batches, self._repaired)
+        self._lane.put(batches)
 
     def _repaired(self, batch: PendingBatch) -> None:
+        """The lane is done with a batch: it is settled, or it was ahead of its turn."""
         self._taken.discard(batch)
+        if not batch.settled.done():
+            self._give_back([batch])
         self._batcher.release([batch.origin])
 
     def _give_back(self, batches: Iterable[PendingBatch]) -> None:
-        """Put batches that came before their turn back in front of the queue."""
+        """Put batches that came before their turn back to where they belong in the queue."""
         waiting = []
         for batch in batches:
             batch.given_back += 1
-            if batch.given_back > MOST_GIVEN_BACK:
+            if batch.abandoned or batch.given_back > MOST_GIVEN_BACK:
                 batch.fail(DatabaseUnavailableError("a batch before this one is missing; open the stream again"))
-            elif not batch.settled.done():  # its session has not gone
+            else:
                 waiting.append(batch)
         self._batcher.give_back(waiting)
-
-
-class TooWideError(Exception):
-    """The group touches more chunks than one transaction may."""
-
-
-class Turn:
-    """The right to claim next; passed on once, however often it is said."""
-
-    def __init__(self, lock: asyncio.Lock | None) -> None:
-        self._lock = lock
-
-    @staticmethod
-    async def wait_for(lock: asyncio.Lock) -> "Turn":
-        """Wait for the turn; those who wait get it in the order they came."""
-        await lock.acquire()
-        return Turn(lock)
-
-    @staticmethod
-    def none() -> "Turn":
-        """No turn: somebody else's has been passed on already."""
-        return Turn(None)
-
-    def pass_on(self) -> None:
-        """Let the next one claim."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
 
 
 def _origins(batches: Iterable[PendingBatch]) -> set[Origin]:

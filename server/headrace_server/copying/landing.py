@@ -7,7 +7,7 @@ group's transaction only `land` runs; what must happen after the COMMIT is `sett
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,15 @@ class Prepared(Protocol):
         Raises:
             asyncpg.PostgresError: As PostgreSQL raised it; the copier decides by SQLSTATE.
         """
+
+
+@runtime_checkable
+class Lined(Protocol):
+    """Prepared rows that can say which row a line of their COPY was, for whoever looks for a bad one."""
+
+    @property
+    def lines(self) -> npt.NDArray[np.int64]:
+        """Position in the GroupRows of each line of the COPY into the table, once that has begun."""
 
 
 class Landing(Protocol):

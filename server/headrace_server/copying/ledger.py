@@ -59,51 +59,6 @@ SET result = settled.result
 FROM unnest($1::text[], $2::uuid[], $3::bytea[]) AS settled (project, request_id, result)
 WHERE r.project = settled.project AND r.request_id = settled.request_id
 """
-_OPEN = """
-INSERT INTO headrace.producers AS p (project, producer_id, epoch, last_seq, client)
-VALUES ($1, $2, 1, $3, $4)
-ON CONFLICT (project, producer_id) DO UPDATE
-SET epoch = p.epoch + 1, last_seq = greatest(p.last_seq, $3), client = $4, last_seen_at = now()
-RETURNING epoch, last_seq, coalesce((
-    SELECT b.last_seq FROM headrace.producers b WHERE b.project = $1 AND b.producer_id = $2
-), 0) AS before
-"""
-_FORGET_RESULTS = "DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3"
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What the ledger says to a session that opens.
-
-    Attributes:
-        epoch: The session's epoch; older sessions are fenced from now on.
-        last_seq: Batches up to here are committed.
-        regressed: The ledger knew less than the client had been told: the database went back in time.
-    """
-
-    epoch: int
-    last_seq: int
-    regressed: bool
-
-
-async def open_session(connection: Connection, producer: Producer, results_through: int, client: str) -> Opening:
-    """Begin an epoch for a producer, known or new.
-
-    Args:
-        connection: Any connection to the database.
-        producer: Whose session it is.
-        results_through: Seq up to which the client has its results; what it has been told is never taken back.
-        client: Name and version of the client, for people.
-    """
-    row = await connection.fetchrow(_OPEN, producer.project, producer.id, results_through, client)
-    if results_through:
-        await forget_results(connection, producer, results_through)
-    return Opening(row["epoch"], row["last_seq"], regressed=results_through > row["before"])
-
-
-async def forget_results(connection: Connection, producer: Producer, results_through: int) -> None:
-    """Drop the results a client says it has."""
-    await connection.execute(_FORGET_RESULTS, producer.project, producer.id, results_through)
 
 
 @dataclass
@@ -150,7 +105,10 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
         if producer not in standing:
             gone = "the ledger has forgotten this producer; open the stream again"
             claimed.refused.append((batch, DatabaseUnavailableError(gone)))
-        elif batch.epoch != standing[producer]["epoch"]:
+        elif batch.epoch > standing[producer]["epoch"]:
+            gone = "the ledger knows nothing of this session: the database went back in time; open the stream again"
+            claimed.refused.append((batch, DatabaseUnavailableError(gone)))
+        elif batch.epoch < standing[producer]["epoch"]:
             fenced = f"a newer session (epoch {standing[producer]['epoch']}) of producer {producer.id} has taken over"
             claimed.refused.append((batch, FencedError(fenced)))
         elif batch.seq <= standing[producer]["last_seq"]:
@@ -189,35 +147,37 @@ async def _results_of(
 
 
 async def _claim_requests(connection: Connection, batches: Sequence[PendingBatch], claimed: Claim) -> None:
-    first: dict[Request, PendingBatch] = {}
+    alike: dict[Request, list[PendingBatch]] = {}
     for batch in batches:
         assert isinstance(batch.origin, Request)  # noqa: S101 - as above
-        if batch.origin in first:  # the same call twice at once: the second is answered from the books
-            claimed.ahead.append(batch)
-        else:
-            first[batch.origin] = batch
-    projects, ids = _keys(first)
+        alike.setdefault(batch.origin, []).append(batch)
+    projects, ids = _keys(alike)
     hashes = [
-        first[Request(project, request_id)].payload_hash for project, request_id in zip(projects, ids, strict=True)
+        alike[Request(project, request_id)][0].payload_hash for project, request_id in zip(projects, ids, strict=True)
     ]
     rows = await connection.fetch(_CLAIM_REQUESTS, projects, ids, hashes)
-    inserted = {Request(row["project"], row["request_id"]) for row in rows}
-    claimed.commit.extend(batch for request, batch in first.items() if request in inserted)
-    known = [request for request in first if request not in inserted]
-    if not known:
+    for row in rows:
+        first, *others = alike.pop(Request(row["project"], row["request_id"]))
+        claimed.commit.append(first)
+        claimed.ahead.extend(others)  # the same call at the same time: answered from the books, once they are written
+    if not alike:
         return
-    for row in await connection.fetch(_READ_REQUESTS, *_keys(known)):
-        batch = first[Request(row["project"], row["request_id"])]
-        if row["payload_hash"] != batch.payload_hash:
-            reused = f"request_id {row['request_id']} was used within 24 hours for other bytes; make one for each batch"
-            claimed.refused.append((batch, RequestIdReusedError(reused)))
-            continue
+    for row in await connection.fetch(_READ_REQUESTS, *_keys(alike)):
+        same = []
+        for batch in alike[Request(row["project"], row["request_id"])]:
+            if row["payload_hash"] == batch.payload_hash:
+                same.append(batch)
+            else:
+                used = f"request_id {row['request_id']} was used within 24 hours for other bytes"
+                claimed.refused.append((batch, RequestIdReusedError(f"{used}; make one for each batch")))
         if row["result"] is None:  # some parts of it are stored (copying/parts.py): go on
-            claimed.commit.append(batch)
+            claimed.commit.extend(same[:1])
+            claimed.ahead.extend(same[1:])
             continue
-        result = result_pb2.BatchResult.FromString(row["result"])
-        result.replayed = not batch.attempted
-        claimed.replayed.append((batch, result))
+        for batch in same:
+            result = result_pb2.BatchResult.FromString(row["result"])
+            result.replayed = not batch.attempted
+            claimed.replayed.append((batch, result))
 
 
 async def write_results(connection: Connection, results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]]) -> None:

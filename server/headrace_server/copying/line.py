@@ -1,7 +1,5 @@
 """A connection of a copier's own: opened when first needed, and again whenever it broke."""
 
-import asyncio
-
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect, Connection
 
 LOCK_TIMEOUT_MS = 5_000  # a waiter looks for a frozen holder this often (copying/frozen.py)
@@ -18,16 +16,14 @@ class Line:
         """The connection, opened if need be.
 
         Raises:
-            asyncpg.PostgresError, OSError, TimeoutError: The database cannot be reached.
+            ConnectionError: The database takes no connection, for whatever reason: nothing that was to be written is
+                at fault.
         """
         if self._connection is None or self._connection.is_closed():
-            connection = await self._connect()
             try:
-                await connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
-            except BaseException:
-                connection.terminate()
-                raise
-            self._connection = connection
+                self._connection = await self._open()
+            except DATABASE_ERRORS as error:
+                raise ConnectionError(f"the database takes no connection: {error!r}") from error
         return self._connection
 
     def drop(self) -> None:
@@ -36,13 +32,11 @@ class Line:
             self._connection.terminate()
             self._connection = None
 
-    async def close(self, timeout_s: float = 1.0) -> None:
-        """Close the connection in good order, or let go of it."""
-        if self._connection is None:
-            return
+    async def _open(self) -> Connection:
+        connection = await self._connect()
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._connection.close()
-        except DATABASE_ERRORS:
-            self.drop()
-        self._connection = None
+            await connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection

@@ -6,20 +6,22 @@ only the last transaction advances the ledger. Whoever tries again, here or on a
 goes on with the rest: by the rows' places and not by counting parts, so that nobody has to divide alike.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.v1 import error_reason_pb2, result_pb2
-from headrace_server.batching.batch import PendingBatch
+from headrace_server.batching.batch import DeadLetter, PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts, result_of
 from headrace_server.copying import ledger
 from headrace_server.copying.chunks import MOST_MADE, MOST_OWNED, MOST_TOUCHED, ChunkBook
-from headrace_server.copying.connection import Connection
+from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.group import Part, landing_of
 from headrace_server.copying.landing import GroupRows, Landed
-from headrace_server.copying.transaction import Committed, Land, Outcome, write_outcomes
+from headrace_server.copying.settling import follow_up
+from headrace_server.copying.transaction import Committed, Land, Outcome, add_refusals, write_outcomes
 from headrace_server.dead_letters.letters import letter_of_refusal
 from headrace_server.dead_letters.store import write_letters
 from headrace_server.validation.rejections import Rejections
@@ -66,7 +68,7 @@ async def commit_in_parts(connection: Connection, batch: PendingBatch, chunks: C
         asyncpg.PostgresError, OSError: As commit_group; parts that are stored stay stored, and are found again.
     """
     while True:
-        async with connection.transaction():
+        async with transaction(connection):
             claim = await ledger.claim(connection, [batch])
             if not claim.commit:
                 return Committed(claim, [], {})
@@ -82,7 +84,7 @@ async def commit_in_parts(connection: Connection, batch: PendingBatch, chunks: C
             part, landed = await _store_part(connection, batch, rows, chunks, land)
             await _write(connection, batch, stored.parts, part.rows, landed)
         chunks.learn([part])
-        await part.landing.settle(connection, part.rows, landed)
+        await follow_up(connection, part, landed)
 
 
 async def _store_part(
@@ -128,13 +130,14 @@ async def _read(connection: Connection, batch: PendingBatch) -> Stored:
 
 async def _write(connection: Connection, batch: PendingBatch, part: int, rows: GroupRows, landed: Landed) -> None:
     rejections = Rejections(batch.row_count)
-    for refusal in landed.refusals.values():
-        mask = np.zeros(batch.row_count, dtype=np.bool_)
-        mask[refusal.row] = True
-        rejections.add(refusal.reason, refusal.column, mask, refusal.message)
-    letters = [letter_of_refusal(batch, refusal) for refusal in landed.refusals.values()]
+    add_refusals(rejections, landed.refusals.values())
+    letters = await asyncio.to_thread(_letters, batch, landed)
     await write_letters(connection, [(batch, letters)])
     result = result_of(batch.seq, np.empty(0, dtype=np.uint8), rejections)
     key = (batch.origin.project, batch.origin.id, batch.seq, part)
     places = rows.places.astype("<i8").tobytes()
     await connection.execute(_WRITE, *key, places, landed.verdicts.tobytes(), result.SerializeToString())
+
+
+def _letters(batch: PendingBatch, landed: Landed) -> list[DeadLetter]:
+    return [letter_of_refusal(batch, refusal) for refusal in landed.refusals.values()]

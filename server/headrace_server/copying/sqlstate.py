@@ -8,6 +8,8 @@ from enum import Enum
 
 import asyncpg
 
+from headrace_server.copying.connection import DATABASE_ERRORS
+
 
 class Action(Enum):
     """What the copier does next."""
@@ -17,20 +19,22 @@ class Action(Enum):
     RETRY = "another transaction was in the way: the same group again"
     WAIT = "the server is out of something: pause, then the same group again"
     SPLIT = "too much for one transaction: half of the group at a time"
+    SLOW = (
+        "a statement ran out of its time, so that nobody knows what it did: connect again, half of the group at a time"
+    )
     PROBE = "a repeat met the unique index: tell repeats apart, then the rest again"
     RELOAD = "the table has changed underneath: read the schema again, then once more"
     REPAIR = "a row is bad: to the repair lane, which finds it"
+    DEFECT = "we asked for what cannot be: to the repair lane, which finds the batch that makes us do so"
     STOP = "not understood: try a little, then stop this model and raise the alarm"
 
 
 _BY_CODE = {
-    "40001": Action.RETRY,
-    "40P01": Action.RETRY,
     "55P03": Action.RETRY,
     "25006": Action.RECONNECT_ALL,
-    "53100": Action.WAIT,
+    "25P03": Action.RECONNECT,  # the server ended a transaction of ours that had stood still
+    "25P04": Action.RECONNECT,
     "53200": Action.SPLIT,
-    "53300": Action.WAIT,
     "23505": Action.PROBE,
     "0A000": Action.RELOAD,
     "42703": Action.RELOAD,
@@ -40,6 +44,8 @@ _BY_CODE = {
 }
 _BY_CLASS = {
     "08": Action.RECONNECT,
+    "40": Action.RETRY,
+    "53": Action.WAIT,
     "57": Action.RECONNECT,
     "58": Action.RECONNECT,
     "22": Action.REPAIR,
@@ -55,6 +61,10 @@ def action_for(error: BaseException) -> Action:
         if code == "XX000" and "could not open relation" in str(error):
             return Action.RETRY  # a chunk was dropped underneath
         return _BY_CODE.get(code) or _BY_CLASS.get(code[:2]) or Action.STOP
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError):
+    if isinstance(error, TimeoutError):
+        return Action.SLOW
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return Action.DEFECT  # an argument that asyncpg cannot send; the other InterfaceErrors tell of the connection
+    if isinstance(error, DATABASE_ERRORS):
         return Action.RECONNECT
     return Action.STOP

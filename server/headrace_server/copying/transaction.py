@@ -6,16 +6,17 @@ last, so that rows and their ledger entry are committed together or not at all.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import asyncpg
 import numpy as np
 
 from headrace.v1 import result_pb2
 from headrace_server.batching.batch import DeadLetter, PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts, result_of
 from headrace_server.copying import ledger
-from headrace_server.copying.connection import Connection
+from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.group import Group, Part, prepare_group
 from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.dead_letters.letters import letter_of_refusal
@@ -67,7 +68,11 @@ async def land_whole(connection: Connection, part: Part) -> Landed:
     """Write a part's rows in one go: what a healthy group does."""
     if part.prepared is None:
         raise ValueError("the part was not made ready")
-    return await part.prepared.land(connection)
+    try:
+        return await part.prepared.land(connection)
+    except asyncpg.UniqueViolationError:
+        part.landing.met_unique_violation()
+        raise
 
 
 async def commit_group(
@@ -85,7 +90,7 @@ async def commit_group(
         asyncpg.PostgresError, OSError: Nothing was committed, or it is not known whether it was: ask the ledger, by
             trying again, before anything else.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         claim = await ledger.claim(connection, group.batches)
         on_claimed()
         for batch in claim.commit:
@@ -94,7 +99,7 @@ async def commit_group(
         if len(claim.commit) != len(group.batches):
             parts = (await asyncio.to_thread(prepare_group, claim.commit)).parts
         landed = [(part, await land(connection, part)) for part in parts]
-        outcomes = outcomes_of(claim.commit, [(part.rows, result) for part, result in landed])
+        outcomes = await outcomes_of(claim.commit, [(part.rows, result) for part, result in landed])
         await write_outcomes(connection, outcomes)
     return Committed(claim, landed, outcomes)
 
@@ -106,7 +111,7 @@ async def write_outcomes(connection: Connection, outcomes: dict[PendingBatch, Ou
     await ledger.advance(connection, outcomes)
 
 
-def outcomes_of(
+async def outcomes_of(
     batches: Sequence[PendingBatch], landed: Sequence[tuple[GroupRows, Landed]]
 ) -> dict[PendingBatch, Outcome]:
     """Give each batch the verdicts of its rows."""
@@ -118,16 +123,25 @@ def outcomes_of(
         for position, refusal in result.refusals.items():
             batch = rows.batches[int(rows.owner[position])]
             refusals.setdefault(batch, []).append(refusal)
-    outcomes = {}
-    for batch in batches:
-        refused = refusals.get(batch, [])
-        rejections = batch.rejections if not refused else batch.rejections.copy()
-        letters = list(batch.letters)
-        for refusal in refused:
-            row = np.zeros(batch.row_count, dtype=np.bool_)
-            row[refusal.row] = True
-            rejections.add(refusal.reason, refusal.column, row, refusal.message)
-            letters.append(letter_of_refusal(batch, refusal))
-            verdicts[batch][refusal.row] = Verdict.REJECTED
-        outcomes[batch] = Outcome(verdicts[batch], rejections, letters)
+    outcomes = {batch: Outcome(verdicts[batch], batch.rejections, batch.letters) for batch in batches}
+    for batch, refused in refusals.items():
+        outcomes[batch] = await asyncio.to_thread(_with_refusals, batch, verdicts[batch], refused)
     return outcomes
+
+
+def _with_refusals(batch: PendingBatch, verdicts: Verdicts, refused: Sequence[Refusal]) -> Outcome:
+    rejections = batch.rejections.copy()
+    add_refusals(rejections, refused)
+    verdicts[[refusal.row for refusal in refused]] = Verdict.REJECTED
+    return Outcome(verdicts, rejections, [*batch.letters, *(letter_of_refusal(batch, refusal) for refusal in refused)])
+
+
+def add_refusals(rejections: Rejections, refused: Iterable[Refusal]) -> None:
+    """Enter rows that were refused while landing beside those that validation refused."""
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for refusal in refused:
+        alike.setdefault((refusal.reason, refusal.column, refusal.message), []).append(refusal.row)
+    for (reason, column, message), rows in alike.items():
+        mask = np.zeros(rejections.row_count, dtype=np.bool_)
+        mask[rows] = True
+        rejections.add(reason, column, mask, message)

@@ -9,7 +9,8 @@ Two ways, the fast one first (PROTOCOL §4):
 Another transaction may store one of our keys between the probe and the COPY: 23505 again, and the copier tries again.
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ class RepeatWatch:
 
     def probe_next(self) -> bool:
         """Whether the next group is to be probed; counts it."""
-        if self._left == 0:
+        if self._left <= 0:  # threads count it down without a lock: one too many does no harm
             return False
         self._left -= 1
         return True
@@ -48,12 +49,16 @@ class RepeatWatch:
 
 @dataclass(frozen=True)
 class StraightRows:
-    """Sorted rows, encoded, in the hope that none is a repeat."""
+    """Sorted rows, encoded, in the hope that none is a repeat.
+
+    Attributes:
+        lines: Position in the group of each line of the COPY.
+    """
 
     target: Target
     columns: list[str]
     data: memoryview
-    count: int
+    lines: npt.NDArray[np.int64]
 
     async def land(self, connection: Connection) -> Landed:
         """COPY the rows.
@@ -62,7 +67,7 @@ class StraightRows:
             asyncpg.UniqueViolationError: There is a repeat among them.
         """
         await copy(connection, self.target.schema, self.target.name, self.columns, self.data)
-        return Landed.uniform(self.count, Verdict.STORED)
+        return Landed.uniform(len(self.lines), Verdict.STORED)
 
 
 def sort_by_key(target: Target, table: pa.Table) -> npt.NDArray[np.int64]:
@@ -79,11 +84,12 @@ def sort_by_key(target: Target, table: pa.Table) -> npt.NDArray[np.int64]:
 
 def prepare_straight(target: Target, rows: GroupRows) -> StraightRows:
     """Sort and encode all rows."""
-    table = rows.table.take(pa.array(sort_by_key(target, rows.table)))
-    return StraightRows(target, table.column_names, target.encode(table), len(rows))
+    order = sort_by_key(target, rows.table)
+    table = rows.table.take(pa.array(order))
+    return StraightRows(target, table.column_names, target.encode(table), order)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProbedRows:
     """Sorted rows whose repeats are to be told apart.
 
@@ -92,6 +98,7 @@ class ProbedRows:
         table: The rows, sorted.
         first: Sorted rows that are the first of their key in this group; the others are repeats for certain.
         keys: The keys of the first rows with their place, encoded for the staging table.
+        lines: Position in the group of each line of the COPY, once that has begun.
     """
 
     target: Target
@@ -99,6 +106,7 @@ class ProbedRows:
     table: pa.Table
     first: npt.NDArray[np.bool_]
     keys: memoryview
+    lines: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     async def land(self, connection: Connection) -> Landed:
         """Store what is new, compare what is not.
@@ -110,7 +118,9 @@ class ProbedRows:
         fresh = self.first & ~stored_before
         if fresh.any():
             new = self.table.filter(pa.array(fresh))
-            await copy(connection, self.target.schema, self.target.name, new.column_names, self.target.encode(new))
+            self.lines = self.order[fresh]
+            data = await asyncio.to_thread(self.target.encode, new)
+            await copy(connection, self.target.schema, self.target.name, new.column_names, data)
         verdicts = np.full(len(self.order), Verdict.STORED, dtype=np.uint8)
         repeats = np.flatnonzero(~fresh)
         if len(repeats):
@@ -147,7 +157,7 @@ class ProbedRows:
         rows = self.table.take(pa.array(repeats)).add_column(
             0, PLACE, pa.array(np.arange(len(repeats), dtype=np.int32))
         )
-        data = encode(rows, self.target.json_columns)
+        data = await asyncio.to_thread(self.target.encode, rows)
         await copy(connection, None, staging.strip('"'), rows.column_names, data)
         equal = " AND ".join(
             f"e.{column} IS NOT DISTINCT FROM s.{column}" for column in map(quote_identifier, self.target.compared)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.verdicts import is_plain
+from headrace_server.errors import HeadraceError
 from headrace_server.intake.admission import Reservation
 from headrace_server.models.schema import ModelSchema
 from headrace_server.models.wire import to_proto
@@ -38,6 +39,7 @@ class Answers:
         self._models: set[tuple[str, str]] = set()
         self._updates: dict[tuple[str, str], ModelSchema] = {}
         self._drain_ms: int | None = None
+        self._ending: HeadraceError | None = None
         self.received_bytes = 0
 
     @property
@@ -75,7 +77,7 @@ class Answers:
         """Everything that can be said now.
 
         Raises:
-            HeadraceError: The oldest batch could not be committed: the stream ends here.
+            HeadraceError: The oldest batch could not be committed, or the stream is to end: it ends here.
         """
         if self._drain_ms is not None:
             yield pb.IngestResponse(drain=pb.Drain(deadline_ms=self._drain_ms))
@@ -85,6 +87,8 @@ class Answers:
             yield pb.IngestResponse(model_updated=pb.ModelUpdated(model=to_proto(model)))
         while self._in_flight and self._in_flight[0].batch.settled.done():
             yield pb.IngestResponse(ack=self._next_ack())
+        if self._ending is not None:
+            raise self._ending
 
     def _next_ack(self) -> pb.Ack:
         """One ack for all batches settled in a row, as far as its size goes; what failed after them is told next."""
@@ -108,9 +112,16 @@ class Answers:
         ack.credit_bytes = self.credit_bytes
         return ack
 
+    def end(self, error: HeadraceError) -> None:
+        """End the stream with this error, once what is settled has been acked."""
+        self._ending = error
+        self.wake.set()
+
     def abandon(self) -> None:
-        """The stream has ended: nobody waits for these any more. What is under way is committed all the same."""
+        """The stream has ended: nobody waits for these any more. What is under way is committed all the same.
+
+        Its memory is given back when it is settled, or clients that come and go could have any amount of it.
+        """
         for each in self._in_flight:
-            each.batch.settled.cancel()
-            each.reservation.release()
+            each.batch.abandon(each.reservation.release)
         self._in_flight.clear()

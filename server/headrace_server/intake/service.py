@@ -15,7 +15,8 @@ from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
-from headrace_server.copying.ledger import Opening, forget_results, open_session
+from headrace_server.copying.connection import DATABASE_ERRORS
+from headrace_server.copying.opening import Opening, forget_results, open_session
 from headrace_server.errors import (
     BatchTooLargeError,
     DrainingError,
@@ -75,15 +76,21 @@ class IngestService:
         with told_as_unavailable():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 await _check_project(connection, producer.project)
-                opening = await open_session(connection, producer, wanted.results_through, wanted.client[:128])
+                client = wanted.client[:128].replace("\0", "")
+                try:
+                    opening = await open_session(connection, producer, wanted.results_through, client)
+                except asyncpg.ReadOnlySQLTransactionError:
+                    # All of the pool's connections are to a server that has become a standby.
+                    await self._pool.expire_connections()
+                    raise
         if opening.regressed:
             self.metrics.ledger_regressed.inc()
             log.error(
                 "ledger_regressed",
                 project=producer.project,
                 producer_id=str(producer.id),
-                client_was_told=wanted.results_through,
-                lost="rows between what the database has and what the client was told",
+                committed_seq=opening.committed_seq,
+                client_was_told=opening.last_seq,
             )
         return opening
 
@@ -132,21 +139,33 @@ class IngestService:
             pending = await self._taking_in.take_in(origin, batch, len(payload), payload_hash=payload_hash)
             if pending.row_count == 0 and not pending.letters:
                 raise EmptyBatchError("the batch has no rows", fields={"batch": "must have rows"})
-            self._submit(pending)
+        except BaseException:
+            reservation.release()
+            raise
+        # From here on the batch is the copier's, and its memory is held until that is done with it: a caller who goes
+        # away does not take his batch with him.
+        pending.settled.add_done_callback(lambda _: reservation.release())
+        self._submit(pending)
+        try:
             return pb.PublishResponse(result=await asyncio.shield(pending.settled))
         finally:
-            reservation.release()
+            pending.abandoned = True
 
     async def on_report(self, producer: Producer, report: pb.Report, before: pb.Report) -> None:
-        """Count what a client says it dropped since its last report, and forget the results it says it has."""
+        """Count what a client says it dropped since its last report, and forget the results it says it has.
+
+        Housekeeping, so that it ends no stream: the next report or Open says it again.
+        """
         for policy, rows in report.dropped_rows.items():
             since = rows - before.dropped_rows[policy]
             if since > 0:
                 self.metrics.client_dropped(policy, since)
         if report.results_through > before.results_through:
-            with told_as_unavailable():
+            try:
                 async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                     await forget_results(connection, producer, report.results_through)
+            except DATABASE_ERRORS as error:
+                log.info("results_not_forgotten", error=repr(error))
 
     def _submit(self, pending: PendingBatch) -> None:
         """Hand a batch to the copier of its producer: always the same one, so that its batches commit in order."""
@@ -158,5 +177,6 @@ class IngestService:
 
 
 async def _check_project(connection: "asyncpg.Connection[asyncpg.Record]", project: str) -> None:
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM headrace.projects WHERE name = $1)", project):
+    known = "SELECT EXISTS (SELECT FROM headrace.projects WHERE name = $1)"
+    if "\0" in project or not await connection.fetchval(known, project):
         raise ProjectDeniedError(f"project {project!r} is not yours to write to")

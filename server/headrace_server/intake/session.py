@@ -20,9 +20,10 @@ from google.protobuf.message import DecodeError
 from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.batching.batch import Producer
-from headrace_server.copying.ledger import Opening
+from headrace_server.copying.opening import Opening
 from headrace_server.errors import (
     AcksNotReadError,
+    HeadraceError,
     MessageUnexpectedError,
     MessageUnreadableError,
     OpenExpectedError,
@@ -50,7 +51,7 @@ class IngestSession:
         self._answers = Answers(service.limits.max_batch_bytes)
         self._next_seq: int | None = None  # known once the first batch says where the client resumes
         self._reported = pb.Report()
-        self._last_message_at = 0.0
+        self._listening_since: float | None = None  # None while memory is waited for: then the client is not silent
         self._half_closed = False
 
     async def run(self) -> None:
@@ -75,6 +76,10 @@ class IngestSession:
         """Tell the client to go elsewhere within the deadline."""
         self._answers.drain(deadline_ms)
 
+    def end(self, error: HeadraceError) -> None:
+        """End the stream with this error, once what is settled has been acked."""
+        self._answers.end(error)
+
     async def _open(self) -> tuple[Producer, Opening]:
         limits = self._service.limits
         try:
@@ -95,7 +100,7 @@ class IngestSession:
             raise ProducerIdInvalidError(text, fields={"open.producer_id": "must be a UUID"}) from None
         opening = await self._service.open_session(producer, wanted)
         opened = pb.Opened(
-            last_committed_seq=opening.last_seq,
+            last_committed_seq=opening.committed_seq,
             credit_bytes=self._answers.credit_bytes,
             max_batch_bytes=limits.max_batch_bytes,
             max_batch_rows=limits.max_batch_rows,
@@ -113,9 +118,10 @@ class IngestSession:
         """Read until the client half-closes. The next read is posted only once memory for it is reserved."""
         loop = asyncio.get_running_loop()
         while True:
-            self._last_message_at = loop.time()
+            self._listening_since, waits_since = None, loop.time()
             posted = await self._allowance.before_read()
-            self._service.metrics.backpressure_seconds.inc(loop.time() - self._last_message_at)
+            self._listening_since = loop.time()
+            self._service.metrics.backpressure_seconds.inc(self._listening_since - waits_since)
             reservation = posted.reservation
             try:
                 message = await self._context.read()
@@ -183,8 +189,9 @@ class IngestSession:
             async with asyncio.timeout(idle_limit):
                 await self._answers.wake.wait()
         except TimeoutError:
-            silent = asyncio.get_running_loop().time() - self._last_message_at
-            if not self._answers.in_flight and silent >= idle_limit and not self._half_closed:
+            since, now = self._listening_since, asyncio.get_running_loop().time()
+            is_silent = since is not None and now - since >= idle_limit
+            if is_silent and not self._answers.in_flight and not self._half_closed:
                 raise StreamIdleError(f"nothing was sent for {idle_limit:g} seconds; open again when needed") from None
 
     async def _write(self, message: pb.IngestResponse) -> None:

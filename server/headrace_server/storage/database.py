@@ -45,6 +45,7 @@ class Database:
         async with self.pool.acquire(timeout=PROBE_TIMEOUT_S) as connection:
             standby = await connection.fetchval("SELECT pg_is_in_recovery()", timeout=PROBE_TIMEOUT_S)
         if standby:
+            await self.pool.expire_connections()  # the primary is elsewhere by now, and so shall the next ones be
             raise ConnectionError("the server is a standby")
 
 

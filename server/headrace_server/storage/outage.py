@@ -31,8 +31,8 @@ def told_as_unavailable() -> Iterator[None]:
     except OUTAGES as error:
         raise DatabaseUnavailableError(f"the database does not answer: {_words(error)}") from error
     except asyncpg.InterfaceError as error:
-        # The same class tells of a connection that is gone and of a misuse; arguments that do not fit are DataErrors.
-        if isinstance(error, asyncpg.DataError):
+        # The same class tells of a connection that is gone and of a misuse; arguments that do not fit are ValueErrors.
+        if isinstance(error, ValueError):
             raise
         raise DatabaseUnavailableError(f"the database does not answer: {_words(error)}") from error
 
