@@ -7,6 +7,7 @@ service that cannot commit is NOT_SERVING for new connections, while the open st
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 
@@ -17,6 +18,7 @@ from headrace_server.ops.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 PROBE_EVERY_S = 1.0
+QUIET_S = 6.0  # longer than a copier waits before it tries again: then there is nothing to commit that fails
 _PREFIX = len("ERROR_REASON_")
 
 
@@ -36,9 +38,12 @@ class CommitWatch:
         self._set_ready = set_ready
         self._probe = probe
         self._failed = asyncio.Event()
+        self._failed_at = 0.0
+        self._committed_since = True
 
     def committed(self, rows: int, seconds: float) -> None:
         """Count a group."""
+        self._committed_since = True
         self._metrics.group_rows.observe(rows)
         self._metrics.copy_duration_seconds.observe(seconds)
 
@@ -62,6 +67,8 @@ class CommitWatch:
         """The database is away, full or read-only."""
         if not self._failed.is_set():
             log.warning("database_unavailable", error=repr(error))
+        self._failed_at = monotonic()
+        self._committed_since = False
         self._failed.set()
 
     def model_stopped(self, tables: str, error: BaseException) -> None:
@@ -69,7 +76,10 @@ class CommitWatch:
         log.error("model_stopped", tables=tables, error=repr(error), exc_info=error)
 
     async def run(self) -> None:
-        """Turn readiness off when the database fails, and on when it would take a commit again; until cancelled."""
+        """Turn readiness off when the database fails, and on when it takes commits again; until cancelled.
+
+        An answer alone is not enough: a database whose disk is full answers, too.
+        """
         while True:
             await self._failed.wait()
             await self._set_ready(False)
@@ -78,9 +88,10 @@ class CommitWatch:
                     await self._probe()
                 except Exception as error:  # noqa: BLE001 - whatever it is, the database is not ready
                     log.debug("database_still_unavailable", error=repr(error))
-                    await asyncio.sleep(PROBE_EVERY_S)
                 else:
-                    break
+                    if self._committed_since or monotonic() - self._failed_at > QUIET_S:
+                        break
+                await asyncio.sleep(PROBE_EVERY_S)
             self._failed.clear()
             await self._set_ready(True)
             log.info("database_available")
