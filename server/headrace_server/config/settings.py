@@ -121,14 +121,12 @@ class Intake(Group):
 
 
 class Batching(Group):
-    """How batches of many producers become one commit."""
+    """How batches of many producers become one commit: nobody lingers, groups grow while the database is busy."""
 
     group_max_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     """Most rows in a commit: bounds how long an ack waits for its neighbours."""
     group_max_bytes: Annotated[ByteSize, Field(ge=KIB)] = ByteSize(32 * MIB)
     """Most bytes (as received) in a commit."""
-    linger_ms: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] = 2.0
-    """How long an idle copier waits for company for a first batch, in milliseconds. A busy one never waits."""
     copiers: Annotated[int, Field(ge=1, le=32)] = Field(
         default_factory=_default_copiers, json_schema_extra={"shown": "1; 2 from 4 cores on"}
     )
