@@ -1,6 +1,6 @@
 """The slow road of casting: one cell at a time, each with a verdict of its own.
 
-Taken for columns of mixed values, JSON documents, UUIDs, and texts of which some are bad.
+Taken for columns of mixed Python values, and for columns in which some cell is not what the bulk cast takes.
 """
 
 import math
@@ -39,9 +39,7 @@ def cast_cells(values: list[object], field: Field, name: str, rejections: Reject
         if value is None:
             continue
         try:
-            if isinstance(value, bytes):
-                raise CellError("INVALID_UTF8", f"{shown(value)} is not UTF-8")
-            good[row] = convert(value, field)
+            good[row] = convert(_decoded(value), field)
         except CellError as error:
             rows, _ = bad.setdefault(error.reason, ([], f"{name}: {error}"))
             rows.append(row)
@@ -54,6 +52,13 @@ def cast_cells(values: list[object], field: Field, name: str, rejections: Reject
 
 def _wrong(value: object, field: Field) -> CellError:
     return CellError("WRONG_TYPE", f"{shown(value)} is no {field.type.name}")
+
+
+def _decoded(value: object) -> object:
+    """The value, which is bytes only where a text was no UTF-8."""
+    if isinstance(value, bytes):
+        raise CellError("INVALID_UTF8", f"{shown(value)} is not UTF-8")
+    return value
 
 
 def _bool(value: object, field: Field) -> bool:
@@ -139,7 +144,7 @@ def _vector(value: object, field: Field) -> list[float]:
 def _string_list(value: object, field: Field) -> list[str]:
     if not isinstance(value, list):
         raise _wrong(value, field)
-    return [_text(item, field) for item in value]
+    return [_text(_decoded(item), field) for item in value]
 
 
 def _uuid(value: object, field: Field) -> bytes:
