@@ -31,6 +31,7 @@ from headrace.errors import (
 )
 from headrace.ids import composite_id, uuid7
 from headrace.model import Model
+from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
 from headrace.schema import (
     Column,
@@ -42,7 +43,6 @@ from headrace.schema import (
     UnknownColumns,
     ValueType,
 )
-from headrace.session import QuarantinedBatch
 from headrace.settings import Overflow, Settings
 from headrace.version import __version__
 

@@ -24,9 +24,9 @@ from headrace.channel import Tls
 from headrace.deadline import Deadline
 from headrace.errors import HeadraceError, UnackedError
 from headrace.model import Model
+from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
-from headrace.session import QuarantinedBatch
 from headrace.settings import Settings
 
 P = ParamSpec("P")

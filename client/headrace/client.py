@@ -18,11 +18,11 @@ from headrace.lane import Lane, stats_of
 from headrace.model import Model
 from headrace.notices import Notices
 from headrace.publishing import Publisher
+from headrace.quarantine import QuarantinedBatch
 from headrace.registry import Registry
 from headrace.results import BatchOutcome, Stats
 from headrace.rows import event_table, label_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
-from headrace.session import QuarantinedBatch
 from headrace.settings import Settings
 from headrace.v1 import batch_pb2
 
@@ -218,7 +218,7 @@ class Client:
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""
-        return [*self._events.session.quarantine, *self._labels.session.quarantine]
+        return [*self._events.session.quarantine.batches, *self._labels.session.quarantine.batches]
 
     def _handle(self, name: str, version: str, info: ModelInfo | None) -> Model:
         if not name:

@@ -23,6 +23,8 @@ from headrace.counters import Counters
 from headrace.deadline import Deadline
 from headrace.errors import FencedError, HeadraceError, ServiceError
 from headrace.notices import Notices
+from headrace.quarantine import Quarantine
+from headrace.reports import Reports
 from headrace.retry import Backoff, service_error
 from headrace.settings import Settings
 from headrace.stream import Stream
@@ -45,17 +47,6 @@ class Advice:
     limits: Limits
     suggested_rows: int
     linger_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedBatch:
-    """A batch that ended the stream and was set aside."""
-
-    seq: int
-    rows: int
-    request: bytes
-    """Serialized headrace.v1.IngestRequest, for whoever looks into it."""
-    error: HeadraceError
 
 
 class Session:
@@ -85,13 +76,13 @@ class Session:
         self.producer_id = str(uuid.uuid4())
         self.window = Window(settings.window_bytes)
         self.advice: Advice | None = None
-        self.quarantine: list[QuarantinedBatch] = []
+        self.quarantine = Quarantine(settings.quarantine_bytes)
         self._link = link
         self._project = project
         self._settings = settings
         self._counters = counters
         self._notices = notices
-        self._logged = logged
+        self._reports = Reports(counters, logged, settings.report_interval_s)
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None
@@ -99,8 +90,6 @@ class Session:
         self._hang_ups = 0
         self._suspect: int | None = None
         self._thread: threading.Thread | None = None
-        self._reported = b""
-        self._reported_at = time.monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -148,9 +137,7 @@ class Session:
             if thread.is_alive():
                 self._abandon(HeadraceError("the client was closed before the ack"))
                 thread.join(1.0)  # a cancelled call ends at once
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        self._renew_channel()
 
     def hang_up(self, deadline: Deadline) -> None:
         """Leave the network until `resume`: no call, no channel, none of gRPC's threads. For a fork, which they harm.
@@ -175,8 +162,7 @@ class Session:
         """Give up on everything without an ack; the thread ends."""
         for batch in self.window.fail(error):
             self._tell_failed(batch, error, set_aside=False)
-        if self._channel is not None:
-            self._channel.close()  # ends the call, and with it the reader's wait
+        self._renew_channel()  # ends the call, and with it the reader's wait
 
     def _run(self) -> None:
         try:
@@ -220,31 +206,29 @@ class Session:
             request.SerializeToString(),
             open_timeout_s=self._settings.open_timeout_s,
             ack_timeout_s=self._settings.ack_timeout_s,
-            due_report=self._due_report,
+            due_report=self._reports.due,
             resending=lambda batch: self._counters.count_retried(batch.rows),
         )
 
     def _converse(self, stream: Stream) -> ServiceError | None:
         """Run one stream to its end; return why it ended, None for OK."""
-        if self._channel is None:
-            self._channel = self._link.connect()
-        ingest: grpc.StreamStreamMultiCallable[bytes, ingest_service_pb2.IngestResponse] = self._channel.stream_stream(
+        channel = self._channel = self._channel or self._link.connect()
+        ingest: grpc.StreamStreamMultiCallable[bytes, ingest_service_pb2.IngestResponse] = channel.stream_stream(
             _INGEST,
             request_serializer=None,  # the stream yields bytes
             response_deserializer=ingest_service_pb2.IngestResponse.FromString,
         )
-        call = ingest(stream, metadata=self._link.metadata)
-        stream.started(call)
         try:
+            call = ingest(stream, metadata=self._link.metadata)
+            stream.started(call)
             for response in call:
                 self._receive(stream, response)
         except grpc.RpcError as error:
             return stream.gave_up or service_error(error)
-        except ValueError as error:  # the channel was closed under the call
+        except ValueError as error:  # grpc's word for a channel that close() has closed meanwhile
             return ServiceError(str(error), code=None, reason="CLOSED", retryable=True)
         finally:
             stream.end()
-            call.cancel()
         return None
 
     def _receive(self, stream: Stream, response: ingest_service_pb2.IngestResponse) -> None:
@@ -330,9 +314,9 @@ class Session:
 
     def _renew_channel(self) -> None:
         """Leave this connection; the next stream goes to the next address."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     def _set_oldest_aside(self, error: ServiceError) -> None:
         """Keep a batch that ends the stream from ending every stream."""
@@ -341,36 +325,22 @@ class Session:
             self.fail(error)
             return
         self._counters.count_quarantined(aside.rows)
-        self.quarantine.append(QuarantinedBatch(aside.seq, aside.rows, aside.frame, error))
-        while sum(len(kept.request) for kept in self.quarantine[1:]) > self._settings.quarantine_bytes:
-            self.quarantine.pop(0)
+        self.quarantine.add(aside, error)
         self._tell_failed(aside, error, set_aside=True)
         self._notices.error(error)
 
     def fail(self, error: HeadraceError) -> None:
-        """End the session for good and tell everyone who waits."""
+        """End the session for good: say so, then let everyone know who waits."""
+        if self.is_over:
+            return
+        self._notices.error(error)
         for batch in self.window.fail(error):
             self._tell_failed(batch, error, set_aside=False)
         self._renew_channel()
-        self._notices.error(error)
 
     def _tell_failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
         if batch.receipt is not None:
             self._notices.guard(batch.receipt.failed, batch, error, set_aside=set_aside)
-
-    def _due_report(self, last: bool) -> tuple[bytes | None, float]:
-        """Return the report when it is due and changed, and seconds until the next. Called by the writer, lock held."""
-        now = time.monotonic()
-        left_s = self._reported_at + self._settings.report_interval_s - now
-        if left_s > 0 and not last:
-            return None, left_s
-        self._reported_at = now
-        report = self._counters.report(self._logged())
-        request = ingest_service_pb2.IngestRequest(report=report).SerializeToString(deterministic=True)
-        if request == self._reported:
-            return None, self._settings.report_interval_s
-        self._reported = request
-        return request, 0.0
 
 
 _SEQ_BYTES = 11  # tag and varint of the largest seq, added to a body when it is sealed
