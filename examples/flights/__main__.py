@@ -16,7 +16,6 @@ from rich.logging import RichHandler
 
 import headrace
 
-AWAY_S = 600.0  # how long the service may be away in mid-replay before rows are given up
 JOIN_S = 60.0  # how long labels may still be searched for after the replay
 REGISTER_S = 10.0
 
@@ -25,7 +24,9 @@ console = Console()
 
 def main() -> int:
     """Run the demo; return the exit code, 0 when every row is stored (now or before) and every label joined."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
     given = arguments()
     try:
         return demo(given)
@@ -59,7 +60,7 @@ def demo(given: argparse.Namespace) -> int:
     with headrace.connect(
         given.address,
         settings=headrace.Settings(
-            overflow=headrace.Overflow.BLOCK, overflow_timeout_s=AWAY_S, call_timeout_s=REGISTER_S
+            overflow=headrace.Overflow.BLOCK, overflow_timeout_s=replay.AWAY_S, call_timeout_s=REGISTER_S
         ),
         on_result=tallies.on_result,
     ) as client:
@@ -74,7 +75,7 @@ def demo(given: argparse.Namespace) -> int:
         with tallies.progress:
             if given.rate:
                 replay.paced(model, flights, given.rate)
-                client.flush(timeout=AWAY_S)
+                client.flush(timeout=replay.AWAY_S)
             else:
                 replay.at_full_speed(model, flights, tallies)
         console.print(summary.verdicts(tallies, time.monotonic() - start))

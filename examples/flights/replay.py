@@ -6,7 +6,7 @@ Neither does anything about a service that goes away in between: the client keep
 """
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 from examples.flights.delay_model import EXTRAS, FEATURES, LABELS, PREDICTION
@@ -19,18 +19,16 @@ INPUTS = [*FEATURES, *EXTRAS]
 EVENT_COLUMNS = ["event_id", "event_time", *INPUTS, PREDICTION]
 LABEL_COLUMNS = ["event_id", "event_time", "label_time", *LABELS]
 DEPARTURES_A_SPAN = 10_000
+AWAY_S = 600.0  # how long the service may be away in mid-replay before the demo gives up
 
 
 def at_full_speed(model: headrace.Model, flights: pl.DataFrame, tallies: Tallies) -> None:
-    """Replay as fast as the service takes the rows: while the planes of one span land, those of the next leave."""
-    with ThreadPoolExecutor(max_workers=1) as arrivals:
-        landing: Future[headrace.PublishResult] | None = None
+    """Replay as fast as the service takes the rows, departures and landings side by side."""
+    with ThreadPoolExecutor(max_workers=2) as lanes:
         for departures, landings in spans(flights, DEPARTURES_A_SPAN):
-            tallies.events.add(model.publish(departures.select(EVENT_COLUMNS)))
-            if landing is not None:
-                tallies.labels.add(landing.result())
-            landing = arrivals.submit(model.publish, landings.select(LABEL_COLUMNS), update=True)
-        if landing is not None:
+            leaving = lanes.submit(model.publish, departures.select(EVENT_COLUMNS), timeout=AWAY_S)
+            landing = lanes.submit(model.publish, landings.select(LABEL_COLUMNS), update=True, timeout=AWAY_S)
+            tallies.events.add(leaving.result())
             tallies.labels.add(landing.result())
 
 

@@ -56,13 +56,12 @@ def moments(flights: pl.DataFrame) -> Iterator[Moment]:
 
 
 def spans(flights: pl.DataFrame, departures: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield the year in spans of so many departures, each with the landings up to its last departure."""
-    landings, seen = landed(flights), 0
+    """Yield the year in spans of so many departures, each with what landed during the span before it."""
+    landings, told, until = landed(flights), 0, 0
     for span in flights.iter_slices(departures):
-        until = landings["label_time"].search_sorted(span["event_time"][-1], side="right")
-        yield span, landings[seen:until]
-        seen = until
-    yield flights.clear(), landings[seen:]
+        yield span, landings[told:until]
+        told, until = until, landings["label_time"].search_sorted(span["event_time"][-1], side="right")
+    yield flights.clear(), landings[told:]
 
 
 def _csv() -> bytes:
