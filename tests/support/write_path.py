@@ -13,15 +13,21 @@ import orjson
 from headrace.v1 import batch_pb2, result_pb2
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
-from headrace_server.copying import ledger
 from headrace_server.copying.chunks import ChunkBook
+from headrace_server.copying.connection import Connection
 from headrace_server.copying.copier import Copier
+from headrace_server.copying.landing import GroupRows, Landed
+from headrace_server.copying.opening import open_session
 from headrace_server.copying.record_kind import RecordKind
 from headrace_server.events.kind import EventsKind
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.taking_in import TakingIn
 from headrace_server.labels.kind import LabelsKind
+from headrace_server.labels.landing import LabelsLanding
+from headrace_server.labels.tables import LabelTables
+from headrace_server.models.per_revision import PerRevision
 from headrace_server.models.registry import Registry
+from headrace_server.models.schema import ModelSchema
 from headrace_server.ops.metrics import Metrics
 from headrace_server.storage.pool import Connect
 
@@ -45,13 +51,26 @@ class WritePath:
         self.registry = registry
         self.woken = asyncio.Event()
         self.labels = LabelsKind(self.woken.set, search_budget_s)
-        kinds: dict[int, RecordKind] = {EVENTS: EventsKind(self.labels.after_events), LABELS: self.labels}
+        self.events = EventsKind(self.labels.after_events)
+        self._kinds: dict[int, RecordKind] = {EVENTS: self.events, LABELS: self.labels}
         limits = Limits(64 << 20, 200_000, 10.0, 60.0, 60.0, 5_000, 5)
-        self._taking_in = TakingIn(kinds, registry, limits, Metrics(version="0", instance="test"))
+        self._taking_in = TakingIn(self._kinds, registry, limits, Metrics(version="0", instance="test"))
         self._connect = connect
         self._batchers = [Batcher(20_000, 64 << 20) for _ in range(copiers)]
         chunks = ChunkBook()
         self.copiers = [Copier(batcher, connect, Unobserved(), chunks) for batcher in self._batchers]
+
+    def end_after_commits(self) -> None:
+        """From now on the connection is lost after each COMMIT, before anything that follows it."""
+        self.labels.landing = PerRevision(
+            lambda model: EndsAfterCommit(LabelTables.of(model), model.revision, self.woken.set, 0.3)
+        )
+
+        async def end(model: ModelSchema, connection: Connection, rows: GroupRows) -> None:
+            connection.terminate()
+            await self.labels.after_events(model, connection, rows)
+
+        self._kinds[EVENTS] = EventsKind(end)
 
     async def send(
         self,
@@ -93,10 +112,18 @@ class WritePath:
         producer = Producer("main", uuid4())
         connection = await self._connect()
         try:
-            await ledger.open_session(connection, producer, 0, "test")
+            await open_session(connection, producer, 0, "test")
         finally:
             await connection.close()
         return producer
+
+
+class EndsAfterCommit(LabelsLanding):
+    """Labels of a process that ends right after their COMMIT."""
+
+    async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
+        connection.terminate()
+        await super().settle(connection, rows, landed)
 
 
 class Unobserved:

@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from headrace_server.batching.batch import Producer
-from headrace_server.copying.connection import Connection
+from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.encoding import encode
 from headrace_server.copying.landing import GroupRows
 from headrace_server.copying.target import copy
 from headrace_server.labels.arrangement import micros_of
 from headrace_server.labels.keys import by_index
-from headrace_server.labels.tables import LabelTables
+from headrace_server.labels.tables import NEVER_COMPARED, LabelTables
 from headrace_server.models.column_types import TIMESTAMP
+from headrace_server.models.names import INBOX_NAMES, quote_identifier
 
 MOVED_AT_ONCE = (
     10_000  # rows under one hold of the lock: labels that are being stored wait for it a fraction of a second
@@ -29,6 +30,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)), clock_timestamp(
 _RESERVE = """
 SELECT setval(ids, nextval(ids) + $2 - 1) - $2 + 1
 FROM (SELECT pg_get_serial_sequence($1, 'inbox_id')::regclass AS ids) AS of_inbox
+"""
+
+_COLUMNS = """
+SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
 """
 
 Waiting = tuple[int, datetime]
@@ -90,29 +96,38 @@ async def move(connection: Connection, tables: LabelTables, waiting: Sequence[Wa
     for low in range(0, len(waiting), MOVED_AT_ONCE):
         lot = waiting[low : low + MOVED_AT_ONCE]
         chunks = tables.labels.chunk_numbers(micros_of(pa.chunked_array([[time for _, time in lot]], TIMESTAMP)))
-        async with connection.transaction(), by_index(connection):
+        async with transaction(connection), by_index(connection):
             await lock(connection, tables)
+            compared = await _compared(connection, tables)
             for chunk, start, end in tables.labels.windows(chunks):
                 some = [lot[at] for at in np.flatnonzero(chunks == chunk).tolist()]
                 ids, times = (list(column) for column in zip(*some, strict=True))
-                equal = await connection.fetch(_move_sql(tables, start, end), ids, times)
+                equal = await connection.fetch(_move_sql(tables, compared, start, end), ids, times)
                 swallowed.update(row[0] for row in equal)
     return swallowed
 
 
-def _move_sql(tables: LabelTables, start: str, end: str) -> str:
-    compared = tables.compared_sql
+async def _compared(connection: Connection, tables: LabelTables) -> list[str]:
+    """The columns that are compared and moved, as they stand: the model may have got a label since our revision."""
+    names = await connection.fetchval(_COLUMNS, tables.inbox)
+    return [quote_identifier(name) for name in names if name not in INBOX_NAMES | NEVER_COMPARED]
+
+
+def _move_sql(tables: LabelTables, compared: list[str], start: str, end: str) -> str:
+    columns = ", ".join(compared)
+    same = " AND ".join(f"l.{column} IS NOT DISTINCT FROM m.{column}" for column in compared)
     return (
         # Identifiers of the registry, quoted.
         "WITH moved AS (DELETE FROM"  # noqa: S608
         f" {tables.inbox} i USING unnest($1::bigint[], $2::timestamptz[]) AS found (inbox_id, time)"
         " WHERE i.inbox_id = found.inbox_id"
-        f" RETURNING i.inbox_id, i.event_id, found.time AS event_time, i.recorded_time, {tables.compared_of('i')}),"
-        f" fresh AS (SELECT DISTINCT ON (event_id, event_time, {compared}) * FROM moved m"
+        " RETURNING i.inbox_id, i.event_id, found.time AS event_time, i.recorded_time,"
+        f" {', '.join(f'i.{column}' for column in compared)}),"
+        f" fresh AS (SELECT DISTINCT ON (event_id, event_time, {columns}) * FROM moved m"
         f" WHERE NOT EXISTS (SELECT FROM {tables.labels.sql} l WHERE l.event_id = m.event_id"
-        f" AND l.event_time = m.event_time AND l.event_time >= {start} AND l.event_time < {end}"
-        f" AND {tables.same('l', 'm')}) ORDER BY event_id, event_time, {compared}, inbox_id),"
-        f" stored AS (INSERT INTO {tables.labels.sql} (event_id, event_time, recorded_time, {compared})"
-        f" SELECT event_id, event_time, recorded_time, {compared} FROM fresh)"
+        f" AND l.event_time = m.event_time AND l.event_time >= {start} AND l.event_time < {end} AND {same})"
+        f" ORDER BY event_id, event_time, {columns}, inbox_id),"
+        f" stored AS (INSERT INTO {tables.labels.sql} (event_id, event_time, recorded_time, {columns})"
+        f" SELECT event_id, event_time, recorded_time, {columns} FROM fresh)"
         " SELECT inbox_id FROM moved EXCEPT SELECT inbox_id FROM fresh"
     )

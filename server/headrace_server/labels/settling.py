@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace_server.batching.verdicts import Verdict, Verdicts
-from headrace_server.copying.connection import Connection
+from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.landing import GroupRows
 from headrace_server.labels import inbox
 from headrace_server.labels.arrangement import arrange, micros_of, times_of
@@ -47,7 +47,7 @@ async def settle_parked(
     keys = Keys.of(tables)
     labels = await asyncio.to_thread(arrange, tables, rows)
     encoded = await asyncio.to_thread(keys.encode, labels.ids, labels.sought)
-    async with connection.transaction():
+    async with transaction(connection):
         await keys.clear(connection)
         await keys.stage(connection, encoded)
         found = await find_events(connection, tables, keys, labels, budget_s)
@@ -101,7 +101,7 @@ def _match(waiting: Iterable[asyncpg.Record], events: pa.Table) -> list[Waiting]
 async def _match_in_database(connection: Connection, tables: LabelTables, events: pa.Table) -> list[Waiting]:
     keys = Keys.of(tables)
     encoded = await asyncio.to_thread(keys.encode, events.column("event_id"), micros_of(events.column("event_time")))
-    async with connection.transaction(), by_index(connection):
+    async with transaction(connection), by_index(connection):
         await keys.clear(connection)
         await keys.stage(connection, encoded)
         rows = await connection.fetch(

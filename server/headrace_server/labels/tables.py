@@ -71,10 +71,6 @@ class LabelTables:
         """The compared columns, as a list."""
         return ", ".join(map(quote_identifier, self.labels.compared))
 
-    def compared_of(self, alias: str) -> str:
-        """The compared columns of a table in a statement, as a list."""
-        return ", ".join(f"{alias}.{quote_identifier(column)}" for column in self.labels.compared)
-
     def same(self, one: str, other: str) -> str:
         """SQL that is true where two labels of one event are equal; null equals null, NaN equals NaN."""
         return " AND ".join(

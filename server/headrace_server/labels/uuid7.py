@@ -16,7 +16,7 @@ _HYPHENS = (8, 13, 18, 23)
 _HEX = np.full(256, 255, dtype=np.uint8)
 for _digit in range(16):
     _HEX[ord(f"{_digit:x}")] = _HEX[ord(f"{_digit:X}")] = _digit
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+_LAST_MS = 7_258_118_400_000  # the year 2200: what is later is no time of an event
 
 
 def carried_times(ids: pa.Array) -> Micros:
