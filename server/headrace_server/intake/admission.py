@@ -4,7 +4,7 @@ The bound is enforced by not reading. A stream posts its next read only once it 
 wait stand in one queue, first come first served, and are not refused. What a message weighs is known only when it has
 been read, so a stream reserves what its largest recent message would take, and begins small: the difference is charged
 when the message is there, and as long as the budget is overdrawn nobody reads. A stream that is silent for a second
-shrinks its reservation back to the small one: idle streams must not starve busy ones.
+gives nearly all of its reservation back: thousands of idle streams must not starve a busy one.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections import deque
 from contextlib import suppress
 
 SMALLEST_BYTES = 64 * 1024
+SILENT_BYTES = 4 * 1024
 SILENCE_S = 1.0
 
 
@@ -106,5 +107,5 @@ class PostedRead:
         self._silence.cancel()
 
     def _shrink(self) -> None:
-        if self.reservation.size_bytes > SMALLEST_BYTES:
-            self.reservation.resize(SMALLEST_BYTES)
+        if self.reservation.size_bytes > SILENT_BYTES:
+            self.reservation.resize(SILENT_BYTES)
