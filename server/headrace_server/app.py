@@ -6,8 +6,9 @@ copiers, the database. A second signal skips the waiting: what is not acked then
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import grpc
@@ -15,6 +16,7 @@ import structlog
 
 from headrace.v1 import batch_pb2, model_service_pb2, model_service_pb2_grpc
 from headrace.version import __version__
+from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.batcher import Batcher
 from headrace_server.config import Settings
 from headrace_server.copying.chunks import ChunkBook
@@ -35,6 +37,8 @@ from headrace_server.intake.interceptors import CallInterceptor
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
+from headrace_server.labels.kind import LabelsKind
+from headrace_server.labels.resolver import Resolver
 from headrace_server.models.listener import ModelListener
 from headrace_server.models.model_servicer import ModelServicer
 from headrace_server.models.registry import Registry
@@ -42,13 +46,13 @@ from headrace_server.ops import reflection
 from headrace_server.ops.commit_watch import CommitWatch
 from headrace_server.ops.health import Health
 from headrace_server.ops.metrics import Metrics
-from headrace_server.stopping import StopRequest, on_signals
+from headrace_server.stopping import Grace, StopRequest, on_signals
 from headrace_server.storage.database import Database, open_database
 
 log = structlog.get_logger(__name__)
 
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
-SETTLED_CHECK_S = 0.02
+LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,12 @@ async def _serve(
     health = Health([INGEST, MODELS])
     watch = CommitWatch(metrics, health.set_ready, database.probe)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
-    kinds: dict[int, RecordKind] = {batch_pb2.RECORD_KIND_EVENTS: EventsKind(after_commit=_nothing_follows)}
+    resolver = Resolver(database.connect, registry)
+    labels = LabelsKind(resolver.wake)
+    kinds: dict[int, RecordKind] = {
+        batch_pb2.RECORD_KIND_EVENTS: EventsKind(labels.after_events),
+        batch_pb2.RECORD_KIND_LABELS: labels,
+    }
     batchers = [
         Batcher(settings.batching.group_max_rows, settings.batching.group_max_bytes)
         for _ in range(settings.batching.copiers)
@@ -106,6 +115,7 @@ async def _serve(
         pool=database.pool,
         metrics=metrics,
     )
+    _show(metrics, service.budget, copiers, database)
     streams = IngestServicer(service)
     server = make_server(settings.intake, [CallInterceptor(metrics)])
     streams.add_to(server)
@@ -123,7 +133,7 @@ async def _serve(
         ),
         host=settings.listen.http_host,
         port=settings.listen.http_port,
-        max_connections=1_000,
+        max_connections=settings.http.max_connections,
         grace_s=settings.drain.grace_s,
     )
     addresses = ServingAddresses(grpc_address, http.bind())
@@ -133,6 +143,7 @@ async def _serve(
             tasks.create_task(ModelListener(database.connect, registry).run()),
             tasks.create_task(watch.run()),
             tasks.create_task(LedgerHorizon(database.connect).run()),
+            tasks.create_task(resolver.run()),
             *(tasks.create_task(copier.run()) for copier in copiers),
         ]
         if database.embedded is not None:
@@ -145,26 +156,35 @@ async def _serve(
             on_ready(addresses)
         await stop.asked.wait()
 
+        grace = Grace(settings.drain.grace_s, stop)
         await health.drain()
         streams.drain(round(settings.drain.grace_s * 1000))
         http.stop()
-        await _until_settled(streams, copiers, stop, settings.drain.grace_s)
+        if not await grace.covers(lambda: streams.is_quiet and all(copier.idle for copier in copiers)):
+            log.warning("streams_ended", streams=len(streams.sessions))
+            streams.end_streams()
+            await asyncio.sleep(LAST_WORDS_S)
         await server.stop(0)
-        await doors
+        if not await grace.covers(doors.done):
+            doors.cancel()
         for task in background:
             task.cancel()
 
 
-async def _until_settled(streams: IngestServicer, copiers: list[Copier], stop: StopRequest, grace_s: float) -> None:
-    """Wait until no stream is open and nothing is under way, for as long as the grace goes and nobody asks again."""
-    deadline = asyncio.get_running_loop().time() + grace_s
-    while streams.sessions or not all(copier.idle for copier in copiers):
-        if stop.forced.is_set():
-            return
-        if asyncio.get_running_loop().time() > deadline:
-            log.warning("grace_spent", streams=len(streams.sessions))
-            return
-        await asyncio.sleep(SETTLED_CHECK_S)
+def _show(metrics: Metrics, budget: MemoryBudget, copiers: Sequence[Copier], database: Database) -> None:
+    """Let the gauges look at what they show whenever somebody asks."""
+
+    def unsettled() -> list[PendingBatch]:
+        return [batch for copier in copiers for batch in copier.unsettled]
+
+    def oldest_s() -> float:
+        now = datetime.now(UTC)
+        return max(((now - batch.received_at).total_seconds() for batch in unsettled()), default=0.0)
+
+    metrics.queue_bytes.set_function(lambda: budget.used_bytes)
+    metrics.inflight_batches.set_function(lambda: len(unsettled()))
+    metrics.oldest_unacked_seconds.set_function(oldest_s)
+    metrics.db_pool_in_use.set_function(lambda: database.pool.get_size() - database.pool.get_idle_size())
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> str:
@@ -187,7 +207,3 @@ def _limits(settings: Settings) -> Limits:
         suggested_batch_rows=settings.suggest.batch_rows,
         suggested_linger_ms=settings.suggest.linger_ms,
     )
-
-
-async def _nothing_follows(*_: object) -> None:
-    pass

@@ -1,8 +1,8 @@
-"""The signals of the process: the first asks it to stop, the second to stop now."""
+"""The signals of the process: the first asks it to stop within its grace, the second to stop now."""
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CHECK_S = 0.02
 
 
 class StopRequest:
@@ -27,6 +28,29 @@ class StopRequest:
         else:
             log.info("stopping")
             self.asked.set()
+
+
+class Grace:
+    """The time for stopping in good order: from the first signal on, over all that is waited for together.
+
+    Args:
+        seconds: How long it is.
+        stop: Where a second signal ends it.
+    """
+
+    def __init__(self, seconds: float, stop: StopRequest) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = self._loop.time() + seconds
+        self._stop = stop
+
+    async def covers(self, is_done: Callable[[], bool]) -> bool:
+        """Wait until it is done, or the grace is over; returns whether it is done."""
+        while not is_done():
+            left_s = self._ends_at - self._loop.time()
+            if left_s <= 0 or self._stop.forced.is_set():
+                return False
+            await asyncio.sleep(min(CHECK_S, left_s))
+        return True
 
 
 @contextmanager
