@@ -6,11 +6,12 @@ handle each, with the names the wire uses: a feature called like a system column
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
+from headrace.blocks import BLOCK_ROWS
 from headrace.buffer import LoggedRow
 from headrace.table import RefusedRow, RowTable
 
@@ -39,15 +40,30 @@ def columns_of(rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[objec
     names = tuple(rows[0])
     if len(names) > 1 and set(map(len, rows)) == {len(names)}:
         try:  # the usual case: every row has the same keys
-            return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+            return _turned(rows, names)
         except KeyError:
             pass
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
 
 
+def _turned(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dict[str, Sequence[object]]:
+    """Return rows of the same keys as columns."""
+    cells = itemgetter(*names)
+    return dict(zip(names, _transposed(rows, len(names), lambda block: map(cells, block)), strict=True))
+
+
+def _transposed(rows: Sequence[Any], width: int, cells_of: Callable[[Sequence[Any]], Iterable[Any]]) -> list[list[Any]]:
+    """Return rows as columns, block by block: the first of ten thousand at once have left the cache by the end."""
+    columns: list[list[Any]] = [[] for _ in range(width)]
+    for start in range(0, len(rows), BLOCK_ROWS):
+        for column, values in zip(columns, zip(*cells_of(rows[start : start + BLOCK_ROWS]), strict=True), strict=True):
+            column.extend(values)
+    return columns
+
+
 def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
     """Return rows of log() as a table, and those that name a column twice."""
-    _, ids, micros, features, prediction, predictions, *system = zip(*rows, strict=True)
+    _, ids, micros, features, prediction, predictions, *system = _transposed(rows, len(rows[0]), iter)
     cells: dict[str, Sequence[object]] = {}
     clashes: dict[int, str] = {}
     for name, values in _named(features):
@@ -63,7 +79,7 @@ def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
 
 def label_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
     """Return rows of log_label() as a table."""
-    _, ids, event_times, label_times, sources, labels = zip(*rows, strict=True)
+    _, ids, event_times, label_times, sources, labels = _transposed(rows, len(rows[0]), iter)
     cells: dict[str, Sequence[object]] = {"event_time": event_times, "label_time": label_times, "source": sources}
     clashes: dict[int, str] = {}
     for name, values in _named(labels):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 from headrace import wire
-from headrace.columns import MixedColumn, UnencodableRows, add_column, add_micros_column
+from headrace.blocks import add_columns
+from headrace.columns import MixedColumn, UnencodableRows, add_micros_column
 from headrace.kinds import NULL, common_kind, kind_of
 from headrace.v1 import batch_pb2
 
@@ -91,16 +92,16 @@ class RowTable:
     """Wire name → value of each row."""
 
     def write(self, columns: Any) -> None:
-        """Write every column; event ids and times first, they are the dearest."""
+        """Write every column; event times and ids first, they are the dearest."""
+        if self.event_micros is not None:
+            add_micros_column(columns, "event_time", self.event_micros)
+        cells = dict(self.cells)
         if self.event_ids:
             ids = self.event_ids
             if not set(map(type, ids)) <= {str, type(None)}:
                 ids = [None if value is None else str(value) for value in ids]
-            add_column(columns, "event_id", ids)
-        if self.event_micros is not None:
-            add_micros_column(columns, "event_time", self.event_micros)
-        for name, values in self.cells.items():
-            add_column(columns, name, values)
+            cells = {"event_id": ids} | cells
+        add_columns(columns, cells, len(self.source_rows))
 
     def slice(self, start: int, stop: int) -> RowTable:
         """Return rows start … stop - 1."""

@@ -54,6 +54,8 @@ def _twin(name: str) -> Any:
 
 Batch: Any = _twin("Batch")
 """Twin of headrace.v1.Batch."""
+ColumnBatch: Any = _twin("ColumnBatch")
+"""Twin of headrace.v1.ColumnBatch."""
 _BatchEnvelope: Any = _twin("BatchEnvelope")
 
 

@@ -12,7 +12,7 @@ def event(features: dict[str, Any] | None = None, prediction: object = None, **p
 
 
 def test_rows_with_the_same_keys_become_columns_whatever_the_order_of_keys() -> None:
-    assert columns_of([{"a": 1, "b": 2}, {"b": 4, "a": 3}]) == {"a": (1, 3), "b": (2, 4)}
+    assert columns_of([{"a": 1, "b": 2}, {"b": 4, "a": 3}]) == {"a": [1, 3], "b": [2, 4]}
 
 
 def test_a_key_that_a_row_lacks_is_null_there_and_no_key_is_lost() -> None:
@@ -28,15 +28,15 @@ def test_a_feature_called_like_a_system_column_is_prefixed() -> None:
 
 def test_the_only_prediction_goes_as_prediction_and_named_ones_by_name() -> None:
     table, _ = event_table([event({"a": 1}, 0.5), event({"a": 2}, None, score=0.7)])
-    assert table.cells["prediction"] == (0.5, None)
+    assert table.cells["prediction"] == [0.5, None]
     assert list(table.cells["score"]) == [None, 0.7]
 
 
 def test_system_columns_are_there_only_when_a_row_has_them() -> None:
     row = (*event({"a": 1})[:6], 4.5, None, None, ["t"], None, None, None, None)
     table, _ = event_table([row, event({"a": 1})])
-    assert table.cells["latency_ms"] == (4.5, None)
-    assert table.cells["tags"] == (["t"], None)
+    assert table.cells["latency_ms"] == [4.5, None]
+    assert table.cells["tags"] == [["t"], None]
     assert "source" not in table.cells
 
 
@@ -50,9 +50,9 @@ def test_a_row_that_names_a_column_twice_is_refused_and_the_others_go() -> None:
 
 def test_labels_have_their_own_system_columns() -> None:
     table, _ = label_table([(None, "e", None, None, "batch job", {"late": True, "source": "x"})])
-    assert table.cells["source"] == ("batch job",)
-    assert table.cells["late"] == (True,)
-    assert table.cells["f_source"] == ("x",)
+    assert table.cells["source"] == ["batch job"]
+    assert table.cells["late"] == [True]
+    assert table.cells["f_source"] == ["x"]
 
 
 def test_events_without_features_have_no_feature_columns() -> None:
