@@ -10,10 +10,13 @@ import argparse
 import importlib
 import sys
 import time
+from collections.abc import Sequence
 
-from benchmarks.arena import arena
+from benchmarks import machine, results
+from benchmarks.arena import Arena, arena
 from benchmarks.outcome import Outcome
-from benchmarks.scale import FULL, NORMAL, QUICK
+from benchmarks.scale import FULL, NORMAL, QUICK, Scale
+from benchmarks.targets import held_against
 
 PARTS = (
     *("columns", "forms", "peers", "repeats", "log_calls", "busy_thread", "streams", "ack", "service_cpu", "memory"),
@@ -30,19 +33,30 @@ def main() -> None:
     asked = parser.parse_args()
     scale = FULL if asked.full else QUICK if asked.quick else NORMAL
     names = asked.parts or [*PARTS, *(SWEEPS if asked.full else ())]
-    outcome = Outcome()
-    begun = time.monotonic()
+    begun, load = time.monotonic(), machine.load()
     with arena() as place:
-        for name in names:
-            print(f"— {name}", file=sys.stderr, flush=True)
-            part = importlib.import_module(f"benchmarks.parts.{name}").run(place, scale)
-            for grid in part.grids:
-                print(grid.markdown(), flush=True)
-            for figure, value in part.figures.items():
-                print(f"{figure} = {value:.4g}", flush=True)
-            outcome.add(part)
+        facts = machine.facts(place)
+        outcome = _measure(place, scale, names)
     took_s = time.monotonic() - begun
-    print(f"{took_s:.0f} s", file=sys.stderr)
+    print(held_against(outcome.figures, outcome.spreads).markdown())
+    print(f"{took_s:.0f} s, load {load:.1f} before and {machine.load():.1f} after", file=sys.stderr)
+    if not asked.parts and not asked.quick:
+        results.write(outcome, facts, load=(load, machine.load()), took_s=took_s)
+
+
+def _measure(place: Arena, scale: Scale, names: Sequence[str]) -> Outcome:
+    """Run the parts, and print what each has found."""
+    outcome = Outcome()
+    for name in names:
+        begun = time.monotonic()
+        part = importlib.import_module(f"benchmarks.parts.{name}").run(place, scale)
+        for grid in part.grids:
+            print(grid.markdown(), flush=True)
+        for figure, value in part.figures.items():
+            print(f"{figure} = {value:.4g}", flush=True)
+        print(f"— {name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+        outcome.add(part)
+    return outcome
 
 
 if __name__ == "__main__":

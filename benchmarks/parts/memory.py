@@ -39,12 +39,16 @@ def run(arena: Arena, scale: Scale) -> Outcome:
     log = arena.folder / "memory.log"
     with serving(log, HEADRACE_DATABASE_URL=arena.database_url) as service:
         peaks["started, idle"] = _peak(service)
+        with stream_clients(service.grpc, arena.folder, small, streams=STREAMS, batches=0, processes=2):
+            peaks["1,000 streams, open and idle"] = _peak(service)
         _send(arena, service, small, STREAMS, batches)
         peaks["1,000 streams, batches of 200 rows"] = _peak(service)
         _send(arena, service, json, 20, max(1, scale.rows // 100_000))
         peaks["20 streams, batches of 5,000 rows as JSON"] = _peak(service)
+        _send(arena, service, list(json_form(table, THIRTEEN.rows(200))), STREAMS, 5, stall=True)
+        peaks["1,000 streams, batches of 200 rows as JSON, the database stalled"] = _peak(service)
         _send(arena, service, json, STREAMS, 1, stall=True)
-        peaks["1,000 streams, JSON, the database stalled"] = _peak(service)
+        peaks["1,000 streams, batches of 5,000 rows as JSON, the database stalled"] = _peak(service)
     lines = [[name, f"{peak:.0f}"] for name, peak in peaks.items()]
     figures = {"server.rss_peak_mb": max(peaks.values()), "server.rss_idle_mb": peaks["started, idle"]}
     return Outcome(figures=figures, grids=[Grid("Resident memory of the service", ["", "peak MB"], lines, NOTE)])

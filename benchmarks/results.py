@@ -1,0 +1,45 @@
+"""Writes what a run has found: latest.json for machines, latest.md for people, pictures for the page."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import pictures
+from benchmarks.outcome import Outcome
+from benchmarks.targets import held_against
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def write(outcome: Outcome, machine: dict[str, object], *, load: tuple[float, float], took_s: float) -> None:
+    """Write everything.
+
+    Args:
+        outcome: What was found; its figures are top-level keys of latest.json, under their public names.
+        machine: What it was found on.
+        load: The machine's load before and after: above the number of cores somebody else was busy, too.
+        took_s: How long it took.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"when": when, "took_s": round(took_s), "load": {"before": load[0], "after": load[1]}, **machine}
+    figures = {name: float(f"{value:.4g}") for name, value in sorted(outcome.figures.items())}
+    spreads = {name: [float(f"{end:.4g}") for end in ends] for name, ends in sorted(outcome.spreads.items())}
+    text = json.dumps(figures | {"spread": spreads, "machine": facts}, indent=2, ensure_ascii=False)
+    (FOLDER / "latest.json").write_text(text + "\n")
+    grids = [held_against(outcome.figures, outcome.spreads), *outcome.grids]
+    (FOLDER / "latest.md").write_text(
+        f"{_told(facts)}\n\n" + "\n".join(grid.markdown() for grid in grids), encoding="utf-8"
+    )
+    pictures.draw(outcome, FOLDER)
+
+
+def _told(facts: dict[str, object]) -> str:
+    return (
+        f"Measured {facts['when']} on {facts['cores']} cores ({facts['processor']}, {facts['memory_gb']} GB), Linux "
+        f"{facts['kernel']}, Python {facts['python']}, PostgreSQL {facts['postgresql']}, TimescaleDB "
+        f"{facts['timescaledb']} (fsync {facts['fsync']}), headrace at `{facts['commit']}`. Load before and after: "
+        f"{facts['load']}."
+    )
