@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.timescale import TimescaleCluster
+
+# A busy machine is no fault of the code's: time goes into benchmarks. A failure prints the blob that replays it.
+settings.register_profile("headrace", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("headrace")
 
 
 @pytest.fixture(scope="session")
