@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,8 +12,8 @@ from benchmarks.outcome import Outcome
 
 mpl.use("Agg")
 # The figures of the public JSON that are speeds against headrace or raw COPY, as bars.
-_SPEEDS = {
-    "raw COPY, one connection": lambda f: 1.0,
+_SPEEDS: dict[str, Callable[[dict[str, float]], float]] = {
+    "raw COPY, one connection": lambda _: 1.0,
     "headrace, publish()": lambda f: f["ratio.columns_append_vs_copy"],
     "headrace, log() loop": lambda f: f["ratio.log_vs_copy"],
     "asyncpg COPY, best size": lambda f: f["ratio.columns_append_vs_copy"] / f["ratio.columns_append_vs_asyncpg_best"],

@@ -15,7 +15,7 @@ async def _export(_request: bytes, _context: Any) -> bytes:
 
 async def _serve() -> None:
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
-    handlers = {"Export": grpc.unary_unary_rpc_method_handler(_export)}
+    handlers: dict[str, Any] = {"Export": grpc.unary_unary_rpc_method_handler(_export)}
     service = "opentelemetry.proto.collector.logs.v1.LogsService"
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.arena import Arena
-from benchmarks.contest import Results, contest
+from benchmarks.contest import Results, Subject, contest
 from benchmarks.groups import GroupSize
 from benchmarks.headrace_paths.log_loop import LogLoop
 from benchmarks.headrace_paths.publish import Publish
@@ -33,7 +33,7 @@ def _one(arena: Arena, scale: Scale, shape: Shape, identity: Identity) -> Outcom
     def table(stem: str) -> Table:
         return make_table(arena, f"{stem}_{what}", shape, identity)
 
-    subjects = [
+    subjects: list[Subject] = [
         RawCopy(arena, COPY, table("copy"), scale.rows, groups),
         Publish(arena, COLUMNS, table("columns"), scale.rows),
         RawCopy(arena, TWO, table("copies"), scale.rows, groups, connections=2),

@@ -65,7 +65,7 @@ def _cell(value: batch_pb2.Value) -> Any:
 async def _serve(url: str, table: str, columns: list[str]) -> None:
     async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
         server = grpc.aio.server()
-        handler = grpc.stream_unary_rpc_method_handler(
+        handler: Any = grpc.stream_unary_rpc_method_handler(
             Naive(pool, table, columns).log, request_deserializer=batch_pb2.Row.FromString
         )
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("benchmarks.Naive", {"Log": handler})])
