@@ -30,13 +30,10 @@ def main() -> int:
     given = arguments()
     try:
         return demo(given)
-    except headrace.ServiceError as error:
-        away = (
-            f"headrace does not answer at {given.address}: start it with [bold]make run[/] first, in another terminal"
-        )
-        console.print(f"[red]{away if error.retryable else error}[/]")
     except (headrace.HeadraceError, joined_view.UnreachableError) as error:
-        console.print(f"[red]{error}[/]")
+        console.print(str(error), style="red", markup=False)
+        if isinstance(error, headrace.ServiceError) and error.retryable:
+            console.print(f"No headrace answers at {given.address}: run [bold]make run[/] first, in another terminal.")
     except KeyboardInterrupt:
         console.print("stopped; what has a verdict stays")
     return 1
@@ -55,7 +52,7 @@ def arguments() -> argparse.Namespace:
 def demo(given: argparse.Namespace) -> int:
     """Replay the year and show what came of it."""
     year = read_flights()
-    first = given.flights or len(year)
+    first = min(given.flights or len(year), len(year))
     tallies = Tallies(departures=first, landings=len(landed(year.head(first))), console=console)
     with headrace.connect(
         given.address,
@@ -87,7 +84,7 @@ def demo(given: argparse.Namespace) -> int:
     if months[-1]["labelled"] < labels:
         faults.append(f"{labels - months[-1]['labelled']:,} labels are not joined to an event after {JOIN_S:.0f} s")
     for fault in faults:
-        console.print(f"[red]{fault}[/]")
+        console.print(fault, style="red", markup=False)
     return 1 if faults else 0
 
 

@@ -57,7 +57,7 @@ def performance(url: str, until: datetime, labels: int, timeout_s: float) -> lis
         timeout_s: How long to wait for them, in seconds.
 
     Raises:
-        UnreachableError: The database does not answer.
+        UnreachableError: The database does not answer, or is another one.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -65,9 +65,9 @@ def performance(url: str, until: datetime, labels: int, timeout_s: float) -> lis
             months = asyncio.run(_ask(url, until))
             if months[-1]["labelled"] >= labels or time.monotonic() > deadline:
                 return months
-        except (OSError, asyncpg.PostgresError) as error:  # it may be on its way back
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # it may be on its way back
             if time.monotonic() > deadline:
-                raise UnreachableError(f"the database does not answer: {error}") from error
+                raise UnreachableError(f"the database cannot be asked: {error}") from error
         time.sleep(PAUSE_S)
 
 

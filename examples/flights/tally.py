@@ -30,7 +30,8 @@ class Tally:
         """Count the rows of one outcome."""
         self.rows += outcome.rows
         self.verdicts.update({verdict: getattr(outcome, verdict) for verdict in VERDICTS})
-        self.refusals.update({f"{e.reason} {e.column}: {e.message}": len(e.rows) for e in outcome.errors})
+        for error in outcome.errors:
+            self.refusals[": ".join(filter(None, (error.reason, error.column, error.message)))] += len(error.rows)
         self._progress.start_task(self._bar)
         self._progress.update(self._bar, completed=self.rows)
 
