@@ -118,9 +118,7 @@ async def wire_client(address: str) -> AsyncIterator[WireClient]:
         yield WireClient(channel)
 
 
-def column(
-    name: str, value_type: str, kind: str = "FEATURE", dimension: int = 0
-) -> model_pb2.ModelColumn:
+def column(name: str, value_type: str, kind: str = "FEATURE", dimension: int = 0) -> model_pb2.ModelColumn:
     """A column of a model, its enums by their short names."""
     return model_pb2.ModelColumn(
         name=name,
@@ -147,7 +145,11 @@ COLUMNS = (
 
 
 def json_batch(
-    rows: list[dict[str, Any]] | bytes, seq: int = 0, model: str = "flight_delay", kind: str = "EVENTS", version: str = ""
+    rows: list[dict[str, Any]] | bytes,
+    seq: int = 0,
+    model: str = "flight_delay",
+    kind: str = "EVENTS",
+    version: str = "",
 ) -> batch_pb2.Batch:
     """A batch in the JSON form."""
     return batch_pb2.Batch(
@@ -169,4 +171,5 @@ def events(count: int, first: int = 0, **cells: Any) -> list[dict[str, Any]]:
 
 def rows_of(ranges: Any) -> list[int]:
     """Row indexes of RowRanges."""
-    return [row for start, length in zip(ranges.starts, ranges.lengths, strict=True) for row in range(start, start + length)]
+    runs = zip(ranges.starts, ranges.lengths, strict=True)
+    return [row for start, length in runs for row in range(start, start + length)]
