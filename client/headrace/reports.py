@@ -15,12 +15,16 @@ class Reports:
     Args:
         counters: The lane's counters.
         logged: Returns how many rows the lane was given.
+        results_through: Returns the seq up to which results have come, so that the service need not keep them.
         interval_s: Least time between two reports, in seconds.
     """
 
-    def __init__(self, counters: Counters, logged: Callable[[], int], interval_s: float) -> None:
+    def __init__(
+        self, counters: Counters, logged: Callable[[], int], results_through: Callable[[], int], interval_s: float
+    ) -> None:
         self._counters = counters
         self._logged = logged
+        self._results_through = results_through
         self._interval_s = interval_s
         self._told = b""
         self._told_at = time.monotonic()
@@ -37,6 +41,7 @@ class Reports:
             return None, left_s
         self._told_at = now
         report = self._counters.report(self._logged())
+        report.results_through = self._results_through()
         request = ingest_service_pb2.IngestRequest(report=report).SerializeToString(deterministic=True)
         if request == self._told:
             return None, self._interval_s

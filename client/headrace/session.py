@@ -82,7 +82,7 @@ class Session:
         self._settings = settings
         self._counters = counters
         self._notices = notices
-        self._reports = Reports(counters, logged, settings.report_interval_s)
+        self._reports = Reports(counters, logged, lambda: self.window.oldest_seq - 1, settings.report_interval_s)
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None

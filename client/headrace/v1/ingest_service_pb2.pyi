@@ -115,7 +115,9 @@ class Open(google.protobuf.message.Message):
     Default 1.
     """
     results_through: builtins.int
-    """Results up to this seq have reached the client and need not be kept. Default 0."""
+    """Results up to this seq have reached the client and need not be kept. Default 0. When it is beyond the last seq in the
+    ledger the database went back in time: see Opened.ledger_regressed.
+    """
     project: builtins.str
     """The project the client believes it writes to; with credentials it must be theirs. Default: the credential's
     project, or "main". 1–48 characters.
@@ -152,7 +154,9 @@ class Opened(google.protobuf.message.Message):
     PROJECT_FIELD_NUMBER: builtins.int
     LEDGER_REGRESSED_FIELD_NUMBER: builtins.int
     last_committed_seq: builtins.int
-    """Batches up to this seq are committed; the client drops them and resends from the next. 0 for a new producer."""
+    """Batches up to this seq are committed. The client goes on with the next, or first sends again those it has no result
+    of: they add no row and are answered with the result of then. 0 for a new producer.
+    """
     credit_bytes: builtins.int
     """Bytes of serialized batches the client may send, counted from Open; never falls. A client with nothing in flight
     may always send one batch.
@@ -173,7 +177,7 @@ class Opened(google.protobuf.message.Message):
     """The project written to."""
     ledger_regressed: builtins.bool
     """True when rows this producer had been told were stored are no longer there: the database was restored or failed
-    over to a copy that lagged. Seqs go on from next_seq; what is lost is between last_committed_seq and it.
+    over to a copy that lagged. last_committed_seq is then Open.results_through, and seqs go on from there.
     """
     def __init__(
         self,
@@ -284,7 +288,7 @@ global___Drain = Drain
 
 @typing.final
 class Report(google.protobuf.message.Message):
-    """Counters of the client process since its start, so that the service can say where every row went. Sent every 10
+    """Counters of this producer since its process began, so that the service can say where every row went. Sent every 10
     seconds while they change, and before the client closes.
     """
 

@@ -368,7 +368,17 @@ def test_the_service_is_told_the_lanes_own_counters_before_the_stream_ends(
     log_and_flush(client, "a", "b")
     client.model("m").log_label("a", late=True)
     client.close(10)
-    assert sorted(report.logged_rows for report in service.reports) == [1, 2]
+    assert {report.logged_rows for report in service.reports} == {1, 2}
+
+
+def test_the_service_is_told_which_results_it_need_not_keep(service: FakeService, connect: Connect) -> None:
+    client = connect(report_interval_s=0.001)
+    for _ in range(3):
+        log_and_flush(client, "a")
+    client.close(10)
+    through = [report.results_through for report in service.reports]
+    assert through == sorted(through)
+    assert through[-1] >= 2
 
 
 def test_rows_of_many_threads_all_arrive_once(service: FakeService, connect: Connect) -> None:
