@@ -22,17 +22,11 @@ from headrace_server.copying.unique_landing import PLACE
 from headrace_server.labels.arrangement import times_of
 from headrace_server.labels.tables import LabelTables, Micros, Places
 
-CHUNKS_AT_ONCE = 4
+CHUNKS_AT_ONCE = 16  # in one statement; planning takes 1 ms a chunk
 
 # Temporary tables and new chunks have no statistics, and the planner's guesses about them (few rows) lead to nested
-# loops without an index: 100 million comparisons for a group. With these off what is left is the index, whatever the
-# parameters are; so the plan is made once, which takes as long as 500 keys take to be found.
-_BY_INDEX = {
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_material": "off",
-    "plan_cache_mode": "force_generic_plan",
-}
+# loops without an index: 100 million comparisons for a group. With these off what is left is the index.
+_INDEX_ONLY = ("enable_hashjoin", "enable_mergejoin", "enable_material")
 
 
 @asynccontextmanager
@@ -43,12 +37,10 @@ async def by_index(connection: Connection, first: str = "") -> AsyncIterator[Non
         connection: In a transaction.
         first: A statement without result to run in the same round trip.
     """
-    await connection.execute(
-        "; ".join([first, *(f"SET LOCAL {name} = {value}" for name, value in _BY_INDEX.items())]).lstrip("; ")
-    )
+    await connection.execute("; ".join([first, *(f"SET LOCAL {name} = off" for name in _INDEX_ONLY)]).lstrip("; "))
     yield
     # Not after an error: the transaction is over then, and these with it.
-    await connection.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _BY_INDEX))
+    await connection.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _INDEX_ONLY))
 
 
 @dataclass(frozen=True)
@@ -106,18 +98,16 @@ class Keys:
 
     async def _ask(self, connection: Connection, exists: str, table: Target, places: Places, times: Micros) -> Places:
         chunks = table.chunk_numbers(times)
+        numbers = np.unique(chunks)
         answers: list[int] = []
-        for block in np.unique(chunks // CHUNKS_AT_ONCE).tolist():
-            numbers = np.arange(block * CHUNKS_AT_ONCE, (block + 1) * CHUNKS_AT_ONCE)
-            bounds: list[int] = []
-            for low, high in zip(np.searchsorted(chunks, numbers), np.searchsorted(chunks, numbers + 1), strict=True):
-                bounds += [int(places[low]), int(places[high - 1])] if low < high else [0, -1]
-            rows = await connection.fetch(self._question(exists, table, numbers), *bounds)
-            answers.extend(row[0] for row in rows)
+        for low in range(0, len(numbers), CHUNKS_AT_ONCE):
+            some = numbers[low : low + CHUNKS_AT_ONCE]
+            first, last = places[np.searchsorted(chunks, some)], places[np.searchsorted(chunks, some + 1) - 1]
+            bounds = np.column_stack((first, last)).ravel().tolist()
+            answers.extend(row[0] for row in await connection.fetch(self._question(exists, table, some), *bounds))
         return np.array(answers, dtype=np.int64)
 
     def _question(self, exists: str, table: Target, chunks: npt.NDArray[np.int64]) -> str:
-        """One statement for a block of chunks, the same for every group: it stays prepared, its plan is kept."""
         return " UNION ALL ".join(
             f"SELECT k.{PLACE} FROM {self.name} k"  # noqa: S608 - identifiers of the registry, quoted
             f" WHERE k.{PLACE} >= ${2 * at + 1} AND k.{PLACE} <= ${2 * at + 2}"
