@@ -114,9 +114,14 @@ def kind_of(value: object) -> Kind:
     return kind_of_list(value) if kind is _LIST else kind  # type: ignore[arg-type]  # _LIST is given to lists only
 
 
-def kinds_of_column(values: Sequence[object]) -> set[Kind]:
-    """Return the kinds that are in a column, NULL among them."""
-    kinds = {KIND_OF_TYPE[kind] for kind in set(map(type, values))}
+def kinds_of_column(types: Iterable[type], values: Sequence[object]) -> set[Kind]:
+    """Return the kinds that are in a column, NULL among them.
+
+    Args:
+        types: The types of its values, each once.
+        values: Its values; looked at only where they are lists.
+    """
+    kinds = {KIND_OF_TYPE[kind] for kind in types}
     if _LIST in kinds:
         return set(map(kind_of, values))
     return kinds

@@ -271,7 +271,7 @@ _TYPE_OF_SHAPE = {
 
 def _kind_type(values: Sequence[object]) -> tuple[ValueType, int] | str:
     """Return type and dimension of a column of Python values, or what keeps it from being told."""
-    kind: Kind | None = common_kind(kinds_of_column(values))
+    kind: Kind | None = common_kind(kinds_of_column(set(map(type, values)), values))
     if kind is None:
         return "values of several types"
     if kind.shape is Shape.VECTOR:
