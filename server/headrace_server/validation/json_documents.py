@@ -1,8 +1,9 @@
 """JSON documents on their way to jsonb: what PostgreSQL would refuse is refused here, by name.
 
 orjson reads stricter than jsonb does (no NaN, no number beyond a float64, no half of a surrogate pair); what is left to
-ask is size, nesting, and NUL, which JSON can write and PostgreSQL cannot store. Whole columns are checked without
-walking through their documents; a column with a suspect document is taken cell by cell.
+ask is size, nesting, and NUL, which JSON can write and PostgreSQL cannot store. (Numbers with more than 16,383 digits
+after the point are left to PostgreSQL to refuse: nobody writes them, and to look for them would cost everybody.) Whole
+columns are checked without walking through their documents; a column with a suspect document is taken cell by cell.
 """
 
 from datetime import UTC, datetime, timedelta
