@@ -11,6 +11,7 @@ import importlib
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks import machine, results
 from benchmarks.arena import Arena, arena
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS, *SWEEPS], help="default: all but the sweeps")
     parser.add_argument("--full", action="store_true", help="larger, and the sweeps too")
     parser.add_argument("--quick", action="store_true", help="small and rough, for trying something out")
+    parser.add_argument("--results", type=Path, help="folder to write to; default: benchmarks/results, for whole runs")
     asked = parser.parse_args()
     scale = FULL if asked.full else QUICK if asked.quick else NORMAL
     names = asked.parts or [*PARTS, *(SWEEPS if asked.full else ())]
@@ -40,8 +42,9 @@ def main() -> None:
     took_s = time.monotonic() - begun
     print(held_against(outcome.figures, outcome.spreads).markdown())
     print(f"{took_s:.0f} s, load {load:.1f} before and {machine.load():.1f} after", file=sys.stderr)
-    if not asked.parts and not asked.quick:
-        results.write(outcome, facts, load=(load, machine.load()), took_s=took_s)
+    whole = not asked.parts and not asked.quick
+    if folder := asked.results or (results.FOLDER if whole else None):
+        results.write(folder, outcome, facts, load=(load, machine.load()), took_s=took_s)
 
 
 def _measure(place: Arena, scale: Scale, names: Sequence[str]) -> Outcome:

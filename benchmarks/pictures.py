@@ -7,11 +7,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from benchmarks.outcome import Outcome
 
 mpl.use("Agg")
-# The figures of the public JSON that are speeds against headrace or raw COPY, as bars.
+# Speeds against raw COPY, from the public figures.
 _SPEEDS: dict[str, Callable[[dict[str, float]], float]] = {
     "raw COPY, one connection": lambda _: 1.0,
     "headrace, publish()": lambda f: f["ratio.columns_append_vs_copy"],
@@ -42,8 +43,9 @@ def _speeds(figures: dict[str, float], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4))
     colours = ["#1f6f8b" if name.startswith("headrace") else "#b8b8b8" for name in bars]
     axes.barh(list(bars), list(bars.values()), color=colours)
+    axes.margins(x=0.1)
     axes.invert_yaxis()
-    axes.set_xlabel("speed against raw COPY of prepared bytes, one connection (13 columns, no unique index)")
+    axes.set_xlabel("speed against raw COPY of prepared bytes over one connection; 13 columns, APPEND", fontsize=9)
     for place, value in enumerate(bars.values()):
         axes.text(value, place, f" {value:.2f}", va="center", fontsize=8)
     _save(figure, file)
@@ -73,7 +75,7 @@ def _line(name: str, points: list[tuple[float, float]], file: Path) -> None:
     _save(figure, file)
 
 
-def _save(figure: plt.Figure, file: Path) -> None:
+def _save(figure: Figure, file: Path) -> None:
     figure.tight_layout()
     figure.savefig(file, dpi=110)
     plt.close(figure)

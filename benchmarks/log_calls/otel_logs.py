@@ -46,5 +46,5 @@ class OtelLogs:
 
     def close(self) -> None:
         """End the provider and the sink."""
-        self._provider.shutdown()  # type: ignore[no-untyped-call]
+        self._provider.shutdown()
         self._sink.end()

@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import Any
 
+import asyncpg
 import grpc
 
 from benchmarks.arena import Arena
@@ -25,12 +26,13 @@ NOTE = "From the call to its durable ack, ten milliseconds apart, nothing else g
 
 
 def run(arena: Arena, scale: Scale) -> Outcome:
-    """Measure publish() of one row, the bare stream."""
-    table = make_table(arena, "ack", THIRTEEN, Identity.UNIQUE)
+    """Measure publish() of one row, a bare stream, and a bare INSERT."""
+    table, inserts = (make_table(arena, name, THIRTEEN, Identity.UNIQUE) for name in ("ack", "ack_insert"))
     count = round(30 * scale.seconds)
     rows = THIRTEEN.rows(2 * count + 40)
     waits = {
         "publish() of one row": _published(table, rows[: count + 20]),
+        "INSERT of one row, straight to the database": arena.wait(_inserted(arena, inserts, rows[:count])),
         "one row on a bare stream": arena.wait(_streamed(arena, list(encoded_batches(table, rows[count + 20 :], 1)))),
     }
     lines = [
@@ -48,6 +50,24 @@ def _published(table: Table, rows: list[Row]) -> list[float]:
         table.model.publish([row])
         waits.append(time.perf_counter() - begun)
         time.sleep(PAUSE_S)
+    return waits[20:]
+
+
+async def _inserted(arena: Arena, table: Table, rows: list[Row]) -> list[float]:
+    """The same durability without a service between: a prepared INSERT into a table of the same definition."""
+    columns = table.shape.columns
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    connection = await asyncpg.connect(arena.database_url)
+    waits = []
+    try:
+        insert = await connection.prepare(f"INSERT INTO {table.sql} ({', '.join(columns)}) VALUES ({places})")
+        for row in rows:
+            begun = time.perf_counter()
+            await insert.fetch(*(row[column] for column in columns))
+            waits.append(time.perf_counter() - begun)
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        await connection.close()
     return waits[20:]
 
 

@@ -47,8 +47,8 @@ def run(arena: Arena, scale: Scale) -> Outcome:
         peaks["20 streams, batches of 5,000 rows as JSON"] = _peak(service)
         _send(arena, service, list(json_form(table, THIRTEEN.rows(200))), STREAMS, 5, stall=True)
         peaks["1,000 streams, batches of 200 rows as JSON, the database stalled"] = _peak(service)
-        _send(arena, service, json, STREAMS, 1, stall=True)
-        peaks["1,000 streams, batches of 5,000 rows as JSON, the database stalled"] = _peak(service)
+        _send(arena, service, list(json_form(table, THIRTEEN.rows(1_000))), STREAMS, 1, stall=True)
+        peaks["1,000 streams, batches of 1,000 rows as JSON, the database stalled"] = _peak(service)
     lines = [[name, f"{peak:.0f}"] for name, peak in peaks.items()]
     figures = {"server.rss_peak_mb": max(peaks.values()), "server.rss_idle_mb": peaks["started, idle"]}
     return Outcome(figures=figures, grids=[Grid("Resident memory of the service", ["", "peak MB"], lines, NOTE)])
