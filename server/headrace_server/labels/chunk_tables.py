@@ -33,6 +33,10 @@ class ChunkTable:
     start: datetime
     end: datetime
 
+    def holds(self, time: datetime) -> bool:
+        """Whether a time falls into it."""
+        return self.start <= time < self.end
+
 
 async def chunk_tables(connection: Connection, table: Target) -> list[ChunkTable]:
     """The chunks of a hypertable, newest first."""

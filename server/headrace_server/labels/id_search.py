@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 import numpy as np
@@ -59,7 +60,7 @@ async def search_by_id(connection: Connection, tables: LabelTables, ids: pa.Chun
     met: Counter[ChunkTable] = Counter()
     async with by_index(connection):
         for some in _slices(chunks, CHUNKS_PROBED_AT_ONCE):
-            met += await search.take(some, sample)
+            met.update(chunk for time in await search.take(some, sample) for chunk in some if chunk.holds(time))
     if len(sample) < len(ids):
         likely = [chunk for chunk, _ in met.most_common()]
         others = [chunk for chunk in chunks if chunk not in met]
@@ -96,7 +97,7 @@ class _Search:
                 " SET LOCAL default_statistics_target TO DEFAULT"
             )
 
-    async def take(self, chunks: Sequence[ChunkTable], places: Places | None = None) -> Counter[ChunkTable]:
+    async def take(self, chunks: Sequence[ChunkTable], places: Places | None = None) -> list[datetime]:
         """Look in some chunks, unless nothing is left to find or the budget is spent.
 
         Args:
@@ -104,13 +105,13 @@ class _Search:
             places: Which of the ids to look for; all that are left where None.
 
         Returns:
-            How many were found in each chunk.
+            Times of the events that were found.
         """
-        if self._left == 0 or not chunks:
-            return Counter()
+        if self._left == 0:
+            return []
         if monotonic() > self._deadline:
             self.given_up = True
-            return Counter()
+            return []
         narrowed = "" if places is None else f" WHERE w.{PLACE} = ANY($1)"
         places_met = (
             f"SELECT w.{PLACE}, max(e.event_time) AS event_time"  # noqa: S608 - our own and quoted names
@@ -122,10 +123,9 @@ class _Search:
             *([] if places is None else [places.tolist()]),
         )
         self._left -= len(rows)
-        if rows:
-            found = [row[1] for row in rows]
-            self.times[[row[0] for row in rows]] = micros_of(pa.chunked_array([pa.array(found, TIMESTAMP)]))
-        return Counter(chunk for _, time in rows for chunk in chunks if chunk.start <= time < chunk.end)
+        times = [row[1] for row in rows]
+        self.times[[row[0] for row in rows]] = micros_of(pa.chunked_array([times], TIMESTAMP))
+        return times
 
 
 def _slices(chunks: Sequence[ChunkTable], length: int) -> Iterator[Sequence[ChunkTable]]:

@@ -5,6 +5,7 @@ seen all up to some id has missed none. They leave it into the labels' hypertabl
 deletes them; an equal label that is there already swallows them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -61,6 +62,12 @@ async def put(connection: Connection, tables: LabelTables, rows: GroupRows) -> i
         rows: The labels, with recorded_time.
     """
     first: int = await connection.fetchval(_RESERVE, tables.inbox, len(rows))
+    columns, data = await asyncio.to_thread(_encode, tables, rows, first)
+    await copy(connection, tables.labels.schema, tables.inbox_name, columns, data)
+    return first
+
+
+def _encode(tables: LabelTables, rows: GroupRows, first: int) -> tuple[list[str], memoryview]:
     origins = [batch.origin for batch in rows.batches]
     producers = [origin.id.bytes if isinstance(origin, Producer) else None for origin in origins]
     seqs = np.array([batch.seq for batch in rows.batches], dtype=np.int64)
@@ -71,14 +78,7 @@ async def put(connection: Connection, tables: LabelTables, rows: GroupRows) -> i
         "row_index": pa.array(rows.places.astype(np.int32)),
     }
     table = pa.table([*own.values(), *rows.table.columns], names=[*own, *rows.table.column_names])
-    await copy(
-        connection,
-        tables.labels.schema,
-        tables.inbox_name,
-        table.column_names,
-        encode(table, tables.labels.json_columns),
-    )
-    return first
+    return table.column_names, encode(table, tables.labels.json_columns)
 
 
 async def move(connection: Connection, tables: LabelTables, waiting: Sequence[Waiting]) -> set[int]:

@@ -133,14 +133,17 @@ class PreparedLabels:
 
     async def _store(self, connection: Connection, joined: Places, times: Micros, recorded: pa.Array) -> None:
         """COPY labels beside their events, in the order of the hypertable's chunks and index."""
+        columns, data = await asyncio.to_thread(self._encode, joined, times, recorded)
+        await copy(connection, self.tables.labels.schema, self.tables.labels.name, columns, data)
+
+    def _encode(self, joined: Places, times: Micros, recorded: pa.Array) -> tuple[list[str], memoryview]:
         rows, chosen = self.labels.rows.table.take(pa.array(joined)), pa.array(joined)
         event_time = rows.column_names.index("event_time")
         rows = rows.set_column(event_time, "event_time", times_of(times[joined]))
         rows = rows.append_column("recorded_time", recorded.take(chosen))
         if (times[joined] != self.labels.sought[joined]).any():
             rows = rows.take(pa.array(sort_by_key(self.tables.labels, rows)))
-        data = await asyncio.to_thread(self.tables.labels.encode, rows)
-        await copy(connection, self.tables.labels.schema, self.tables.labels.name, rows.column_names, data)
+        return rows.column_names, self.tables.labels.encode(rows)
 
     def _sent(self, arranged: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """What is in the order of the arrangement, in the order of the group."""

@@ -53,9 +53,8 @@ async def settle_parked(
         found = await find_events(connection, tables, keys, labels, budget_s)
     met = np.flatnonzero(found.times != NO_TIME)
     ids = inbox_ids[labels.order[met]].tolist()
-    swallowed = await inbox.move(
-        connection, tables, list(zip(ids, times_of(found.times[met]).to_pylist(), strict=True))
-    )
+    times = await asyncio.to_thread(times_of(found.times[met]).to_pylist)
+    swallowed = await inbox.move(connection, tables, list(zip(ids, times, strict=True)))
     verdicts = np.full(len(labels), Verdict.PARKED, dtype=np.uint8)
     verdicts[labels.order[found.unsearched]] = Verdict.PENDING
     verdicts[labels.order[met]] = [Verdict.DUPLICATE if one in swallowed else Verdict.JOINED for one in ids]

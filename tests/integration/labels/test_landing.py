@@ -204,6 +204,21 @@ async def test_bad_labels_are_rejected_each_for_its_reason_and_good_ones_stored(
     }
 
 
+async def test_a_label_that_the_database_refuses_is_dead_lettered_and_the_others_of_its_batch_stored(
+    service: WritePath, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("ALTER TABLE main.flight_delay_labels ADD CHECK (minutes < 1000)")
+    await service.send(EVENTS, [event(f"e{number}", week(number)) for number in range(9)])
+    rows = [{"event_id": f"e{number}", "minutes": 5_000.0 if number == 4 else 1.0} for number in range(10)]
+    result = await service.send(LABELS, rows)
+    assert counts(result) == {"stored": 9, "joined": 8, "parked": 1, "rejected": 1}
+    assert result.errors[0].reason == error_reason_pb2.ERROR_REASON_STORAGE_REJECTED
+    assert rows_of(result.errors[0].rows) == [4]
+    letters = await connection.fetch("SELECT row_index, sqlstate FROM headrace.dead_letters")
+    assert [tuple(letter) for letter in letters] == [(4, "23514")]
+    assert service.woken.is_set()
+
+
 async def test_a_model_without_labels_takes_none(service: WritePath) -> None:
     await service.registry.register("main", flights(name="bare"))
     result = await service.send(LABELS, [{"event_id": "a", "late": True}], model="bare")
