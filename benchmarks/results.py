@@ -1,4 +1,4 @@
-"""Writes what a run has found: latest.json for machines, latest.md for people, pictures for the page."""
+"""Writes what a run has found: latest.json for machines, latest.md for people, pictures, and the page in docs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import pictures
+from benchmarks import page, pictures
 from benchmarks.outcome import Outcome
 from benchmarks.targets import held_against
 
@@ -33,9 +33,10 @@ def write(
     text = json.dumps(figures | {"spread": spreads, "machine": facts}, indent=2, ensure_ascii=False)
     (folder / "latest.json").write_text(text + "\n")
     grids = [held_against(outcome.figures, outcome.spreads), *outcome.grids]
-    (folder / "latest.md").write_text(
-        f"{_told(facts, load)}\n\n" + "\n".join(grid.markdown() for grid in grids), encoding="utf-8"
-    )
+    measured = f"{_told(facts, load)}\n\n" + "\n".join(grid.markdown() for grid in grids)
+    (folder / "latest.md").write_text(measured)
+    if folder == FOLDER:
+        page.PAGE.write_text(page.renewed(page.PAGE.read_text(), measured))
     pictures.draw(outcome, folder)
 
 
