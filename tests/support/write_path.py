@@ -58,7 +58,18 @@ class WritePath:
         self._connect = connect
         self._batchers = [Batcher(20_000, 64 << 20) for _ in range(copiers)]
         chunks = ChunkBook()
+        self._running: list[asyncio.Task[None]] = []
         self.copiers = [Copier(batcher, connect, Unobserved(), chunks) for batcher in self._batchers]
+
+    def start(self) -> None:
+        """Run the copiers."""
+        self._running = [asyncio.create_task(copier.run()) for copier in self.copiers]
+
+    async def stop(self) -> None:
+        """Cancel the copiers, as the service does when it stops; safe twice."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def end_after_commits(self) -> None:
         """From now on the connection is lost after each COMMIT, before anything that follows it."""
@@ -87,6 +98,10 @@ class WritePath:
         self._batchers[copier].put(pending)
         async with asyncio.timeout(ANSWER_S):
             return await pending.settled
+
+    def put(self, batch: PendingBatch, copier: int = 0) -> None:
+        """Leave a batch to a copier."""
+        self._batchers[copier].put(batch)
 
     async def take_in(
         self,
@@ -139,10 +154,8 @@ async def running_write_path(
 ) -> AsyncIterator[WritePath]:
     """Run a replica's copiers."""
     path = WritePath(registry, connect, copiers, search_budget_s)
-    tasks = [asyncio.create_task(copier.run()) for copier in path.copiers]
+    path.start()
     try:
         yield path
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await path.stop()

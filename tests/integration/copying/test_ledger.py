@@ -1,0 +1,175 @@
+"""What the ledger lets through: each batch once, in order, of the newest session only, whichever replica it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from headrace.v1 import result_pb2
+from headrace_server.batching.batch import Request
+from headrace_server.copying.opening import LARGEST_SEQ
+from headrace_server.errors import DatabaseUnavailableError, FencedError, RequestIdReusedError
+from headrace_server.storage.pool import Connect
+from support.replica import Rows, flights, open_on, row_count, settled
+from support.write_path import EVENTS, WritePath
+
+
+async def call(path: WritePath, request: Request, rows: Rows) -> result_pb2.BatchResult:
+    """A unary call."""
+    batch = await path.take_in(EVENTS, rows, origin=request)
+    batch.payload_hash = hashlib.sha256(repr(rows).encode()).digest()
+    path.put(batch)
+    return await settled(batch)
+
+
+async def test_a_newer_session_on_another_replica_fences_the_older(
+    path: WritePath, other_path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    older = await open_on(path, opened)
+    await older.send(flights(10))
+    newer = await open_on(other_path, opened, older.producer.id)
+    assert (newer.opening.last_seq, newer.opening.epoch) == (1, 2)
+    with pytest.raises(FencedError):
+        await older.send(flights(10, first=10))
+    assert (await newer.send(flights(10, first=10))).stored == 10
+    assert await row_count(connection) == 20
+
+
+async def test_a_fenced_batch_leaves_its_group_and_takes_nobody_with_it(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    stale, others = await open_on(path, opened), [await open_on(path, opened) for _ in range(3)]
+    await open_on(path, opened, stale.producer.id)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")  # so that all are in one group
+        refused = await stale.put(flights(10))
+        good = [await each.put(flights(10, first=100 * n)) for n, each in enumerate(others, 1)]
+    with pytest.raises(FencedError):
+        await settled(refused)
+    assert [(await settled(batch)).stored for batch in good] == [10, 10, 10]
+    assert await row_count(connection) == 30
+
+
+async def test_a_batch_sent_again_to_another_replica_gets_its_first_result(
+    path: WritePath, other_path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    first_session = await open_on(path, opened)
+    rows = [*flights(10), *flights(2)]
+    first = await first_session.send(rows)
+    assert (first.stored, first.duplicate) == (10, 2)
+    await first_session.send(flights(5, first=20))
+    again = await open_on(other_path, opened, first_session.producer.id)
+    replayed, plain = await again.send(rows, seq=1), await again.send(flights(5, first=20))
+    assert replayed.replayed
+    assert (replayed.stored, replayed.duplicate) == (10, 2)
+    assert (plain.replayed, plain.stored, plain.rows) == (True, 5, 5)
+    assert (await again.send(flights(5, first=30))).stored == 5
+    assert await row_count(connection) == 20
+
+
+async def test_batches_ahead_of_their_turn_wait_for_it(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")
+        second = await session.put(flights(10, first=10), seq=2)
+        first = await session.put(flights(10), seq=1)
+    assert [(await settled(batch)).seq for batch in (first, second)] == [1, 2]
+
+
+async def test_a_batch_whose_predecessor_never_comes_ends_its_session_to_be_opened_again(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    with pytest.raises(DatabaseUnavailableError, match="missing"):
+        await session.send(flights(10), seq=2)
+    assert await row_count(connection) == 0
+
+
+async def test_a_ledger_that_went_back_in_time_is_told_and_gone_on_from(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    for number in range(3):
+        await session.send(flights(10, first=10 * number))
+    await connection.execute("UPDATE headrace.producers SET last_seq = 1, epoch = 0")
+    # The session of before neither goes on nor is it fenced for good: it is told to open again.
+    with pytest.raises(DatabaseUnavailableError, match="back in time"):
+        await session.send(flights(10, first=30))
+    again = await open_on(path, opened, session.producer.id, results_through=3)
+    assert again.opening.regressed
+    assert (again.opening.committed_seq, again.opening.last_seq) == (1, 3)
+    assert (await again.send(flights(10, first=30), seq=4)).stored == 10
+
+
+async def test_a_client_that_claims_the_largest_seq_harms_nobody(path: WritePath, opened: Connect) -> None:
+    session = await open_on(path, opened, results_through=2**64 - 1)
+    assert session.opening.last_seq == LARGEST_SEQ
+    assert (await session.send(flights(10))).stored == 10
+
+
+async def test_a_result_the_client_says_it_has_is_forgotten_and_told_so(path: WritePath, opened: Connect) -> None:
+    session = await open_on(path, opened)
+    await session.send([*flights(2), *flights(1)])
+    again = await open_on(path, opened, session.producer.id, results_through=1)
+    assert not again.opening.regressed
+    result = await again.send(flights(2), seq=1)
+    assert (result.replayed, result.result_expired, result.stored) == (True, True, 0)
+
+
+async def test_the_same_call_again_is_answered_from_the_books_and_another_under_its_id_is_refused(
+    path: WritePath, other_path: WritePath, connection: asyncpg.Connection
+) -> None:
+    request, rows = Request("main", uuid4()), [*flights(10), *flights(1)]
+    first = await call(path, request, rows)
+    assert (first.stored, first.duplicate, first.replayed) == (10, 1, False)
+    again = await call(other_path, request, rows)
+    assert again.replayed
+    assert (again.stored, again.duplicate) == (10, 1)
+    with pytest.raises(RequestIdReusedError):
+        await call(other_path, request, flights(3))
+    assert (await call(path, Request("main", uuid4()), flights(3))).duplicate == 3
+    assert await row_count(connection) == 10
+
+
+async def test_the_same_call_many_times_at_once_is_stored_once(
+    path: WritePath, other_path: WritePath, connection: asyncpg.Connection
+) -> None:
+    request, rows = Request("main", uuid4()), flights(50)
+    calls = [call(replica, request, rows) for replica in (path, other_path) for _ in range(30)]
+    results = await asyncio.gather(*calls)
+    assert [result.stored for result in results] == [50] * 60
+    assert sum(not result.replayed for result in results) == 1
+    assert await row_count(connection) == 50
+
+
+async def test_claims_in_every_order_never_deadlock(
+    path: WritePath, other_path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    """Streams and calls of two replicas in one go, the same calls on both: PostgreSQL counts no deadlock."""
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    before = await connection.fetchval(deadlocks)
+    chance = random.Random(3)
+    requests = [(Request("main", uuid4()), flights(2, first=100_000 + 2 * number)) for number in range(30)]
+    sessions = [await open_on(replica, opened) for replica in (path, other_path) for _ in range(10)]
+
+    async def stream(number: int) -> int:
+        results = [await sessions[number].send(flights(5, first=1_000 * number + 5 * turn)) for turn in range(8)]
+        return sum(result.stored for result in results)
+
+    async def calls(replica: WritePath) -> int:
+        order = chance.sample(requests, len(requests))
+        return sum([(await call(replica, *each)).stored for each in order])
+
+    streams = [stream(number) for number in range(len(sessions))]
+    callers = [calls(replica) for replica in (path, other_path) for _ in range(3)]
+    stored = await asyncio.gather(*streams, *callers)
+    assert stored == [40] * 20 + [60] * 6
+    assert await row_count(connection) == 20 * 40 + 60
+    assert await connection.fetchval(deadlocks) == before

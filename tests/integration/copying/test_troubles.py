@@ -1,0 +1,160 @@
+"""The database's own troubles: whatever it says, every row is stored once and none is refused for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import asyncpg
+import pytest
+
+from headrace_server.errors import DatabaseUnavailableError
+from headrace_server.models.registry import Registry
+from headrace_server.storage.pool import Connect
+from support.replica import flights, open_on, raise_on_insert, row_count, settled
+from support.write_path import WritePath, running_write_path
+
+PASSING = "08006 23505 25006 25P03 40001 40P01 42P01 0A000 53100 53200 53300 55P03 57014 57P01 58030 XX000 XX001"
+
+
+@pytest.mark.parametrize("sqlstate", PASSING.split())
+async def test_an_error_that_passes_costs_no_row(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, sqlstate: str
+) -> None:
+    session = await open_on(path, opened)
+    await raise_on_insert(connection, sqlstate, times=2, message="could not open relation with OID 1")
+    first, second = await session.put(flights(10)), await session.put(flights(10, first=10))
+    for result in (await settled(first), await settled(second)):
+        assert (result.rows, result.stored, result.replayed) == (10, 10, False)
+    assert await row_count(connection) == 20
+    assert await connection.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+
+
+async def test_terminated_at_any_moment_the_service_goes_on(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    sessions = [await open_on(path, opened) for _ in range(4)]
+    moments = random.Random(7)
+    terminated = 0
+
+    async def terminate() -> None:
+        nonlocal terminated
+        while terminated < 8:
+            await asyncio.sleep(moments.uniform(0.0, 0.2))
+            terminated += await connection.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'headrace/one'"
+                " AND pid <> pg_backend_pid() AND state <> 'idle' AND datname = current_database()"
+            )
+
+    terminating = asyncio.create_task(terminate())
+    turns = 0
+    while not terminating.done():
+        batches = [await each.put(flights(50, 100_000 * n + 50 * turns)) for n, each in enumerate(sessions)]
+        results = [await settled(batch) for batch in batches]
+        assert {(result.stored, result.replayed) for result in results} == {(50, False)}
+        turns += 1
+    await terminating
+    assert await row_count(connection) == 4 * 50 * turns
+    assert await connection.fetchval("SELECT min(last_seq) FROM headrace.producers") == turns
+
+
+async def test_a_cancelled_statement_is_tried_again(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    await session.send(flights(1))
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE main.flight_delay IN SHARE MODE")
+        batch = await session.put(flights(10, first=1))
+        async with asyncio.timeout(10):
+            while not await connection.fetchval(  # noqa: ASYNC110 - it is the database that waits
+                "SELECT count(pg_cancel_backend(pid)) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+            ):
+                await asyncio.sleep(0.01)
+    assert (await settled(batch)).stored == 10
+
+
+async def test_a_locked_table_holds_up_its_own_producers_only(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace_server.copying.line.LOCK_TIMEOUT_MS", 50)
+    waiting, free = await open_on(path, opened), await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE main.flight_delay IN SHARE MODE")
+        locked = [await waiting.put(flights(10, first=10 * number)) for number in range(5)]
+        for number in range(20):
+            assert (await free.send(flights(10, first=10 * number), model="weather")).stored == 10
+        assert not any(batch.settled.done() for batch in locked)
+    assert [(await settled(batch)).stored for batch in locked] == [10] * 5
+    assert await row_count(connection) == 50
+    assert await row_count(connection, "weather") == 200
+
+
+async def test_a_table_that_is_gone_stops_its_model_and_no_other(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    lost, healthy = await open_on(path, opened), await open_on(path, opened)
+    await connection.execute("DROP TABLE main.flight_delay CASCADE")
+    bad, good = await lost.put(flights(10)), await healthy.put(flights(10), model="weather")
+    with pytest.raises(DatabaseUnavailableError, match="flight_delay"):
+        await settled(bad)
+    assert (await settled(good)).stored == 10
+    # Sent again it is refused without breaking a group of others; when the table is back it is stored.
+    with pytest.raises(DatabaseUnavailableError):
+        await lost.send(flights(10), seq=1)
+    assert (await healthy.send(flights(10, first=10), model="weather")).stored == 10
+    assert await connection.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+
+
+async def test_a_column_that_is_gone_stops_the_rows_that_have_it(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    await connection.execute("ALTER TABLE main.flight_delay DROP COLUMN dep_delay")
+    with pytest.raises(DatabaseUnavailableError, match="dep_delay"):
+        await session.send(flights(10))
+
+
+async def test_a_column_added_in_between_disturbs_nobody(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    await session.send(flights(10))
+    await connection.execute("ALTER TABLE main.flight_delay ADD COLUMN more text")
+    assert (await session.send(flights(20))).duplicate == 10
+    await connection.execute("ALTER TABLE main.flight_delay ALTER COLUMN more TYPE bigint USING NULL")
+    assert (await session.send(flights(30))).duplicate == 20
+    assert await row_count(connection) == 30
+
+
+async def test_a_defect_harms_its_batch_only(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [await open_on(path, opened) for _ in range(5)]
+    await raise_on_insert(connection, "53100", times=1)  # so that all of them end up in one group
+    batches = [await each.put(flights(10, first=10 * number)) for number, each in enumerate(sessions)]
+    batches[2].table = batches[2].table.drop_columns(["event_time"])
+    with pytest.raises(Exception, match="incident"):
+        await settled(batches[2])
+    del batches[2]
+    assert [(await settled(batch)).stored for batch in batches] == [10] * 4
+    assert (await sessions[0].send(flights(10, first=100))).stored == 10
+
+
+async def test_stopping_settles_everything_at_once_although_the_server_is_frozen(
+    registry: Registry, opened: Connect, timescale: object
+) -> None:
+    async with running_write_path(registry, opened, copiers=1) as path:
+        session = await open_on(path, opened)
+        await session.send(flights(10))
+        timescale.pause()
+        try:
+            batches = [await session.put(flights(10, first=10 * number)) for number in range(1, 4)]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(3):
+                await path.stop()
+        finally:
+            timescale.resume()
+    for batch in batches:
+        with pytest.raises(DatabaseUnavailableError, match="stopped"):
+            await settled(batch)
