@@ -36,6 +36,24 @@ async def test_a_label_without_time_is_joined_to_the_event_of_its_id(
     assert await stored_labels(connection) == [(f"e{number}", week(number), None, 1.5) for number in (0, 3, 7)]
 
 
+async def test_many_labels_without_time_find_their_events_in_many_chunks(
+    registry: Registry, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    async with running_write_path(registry, opened, search_budget_s=30.0) as service:
+        for weeks in (range(30), range(30, 60)):
+            await service.send(
+                EVENTS, [event(f"e{number}-{part}", week(number)) for number in weeks for part in range(20)]
+            )
+        ids = [f"e{number}-{part}" for part in range(21) for number in range(60)]
+        result = await service.send(LABELS, [{"event_id": event_id, "late": True} for event_id in ids])
+    assert counts(result) == {"stored": 1_260, "joined": 1_200, "parked": 60}
+    assert rows_of(result.parked_rows) == list(range(1_200, 1_260))
+    stored = await stored_labels(connection)
+    assert {row[:2] for row in stored} == {
+        (f"e{number}-{part}", week(number)) for number in range(60) for part in range(20)
+    }
+
+
 async def test_of_several_events_of_one_id_a_label_without_time_goes_to_the_newest(
     service: WritePath, connection: asyncpg.Connection
 ) -> None:
