@@ -23,16 +23,14 @@ from headrace_server.labels.tables import NEVER_COMPARED, LabelTables
 from headrace_server.models.column_types import TIMESTAMP
 from headrace_server.models.names import INBOX_NAMES, quote_identifier
 
-MOVED_AT_ONCE = (
-    10_000  # rows under one hold of the lock: labels that are being stored wait for it a fraction of a second
-)
+# Rows under one hold of the lock: labels that are being stored wait for it a fraction of a second.
+MOVED_AT_ONCE = 10_000
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)), clock_timestamp()"
 _RESERVE = """
 SELECT setval(ids, nextval(ids) + $2 - 1) - $2 + 1
 FROM (SELECT pg_get_serial_sequence($1, 'inbox_id')::regclass AS ids) AS of_inbox
 """
-
 _COLUMNS = """
 SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
 WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from time import monotonic
 
+import asyncpg
 import structlog
 
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect, Connection
@@ -127,15 +128,22 @@ class Resolver:
             connection: Not in a transaction. Of all replicas only one may do this at a time.
 
         Raises:
-            asyncpg.PostgresError, OSError, DatabaseUnavailableError: What was done until then stands.
+            asyncpg.PostgresError, OSError, DatabaseUnavailableError: The connection is lost; what was done stands.
         """
         if monotonic() - self._swept_at > self._sweep_every_s:
             self._searched.clear()
             self._swept_at = monotonic()
         for project, name in await connection.fetch(_MODELS):
             model = await self._registry.get(project, name)
-            if model is not None:
+            if model is None:
+                continue
+            try:
                 await self._resolve_model(connection, (project, name), self._tables(model))
+            except asyncpg.PostgresError as error:
+                # A chunk was dropped underneath, a lock was not had: the next look tries again, other models go on.
+                if connection.is_closed():
+                    raise
+                log.warning("labels_not_resolved", project=project, model=name, error=repr(error))
 
     async def _resolve_model(self, connection: Connection, key: Key, tables: LabelTables) -> None:
         last = await connection.fetchval(f"SELECT max(inbox_id) FROM {tables.inbox}")  # noqa: S608 - quoted

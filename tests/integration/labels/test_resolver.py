@@ -151,6 +151,23 @@ async def test_it_goes_on_after_its_connection_was_lost(
         await until_waiting(connection, 0)
 
 
+async def test_a_model_whose_labels_cannot_be_moved_does_not_keep_others_from_it(
+    hasty: WritePath, registry: Registry, connection: asyncpg.Connection
+) -> None:
+    await registry.register("main", flights(label("late"), name="broken"))
+    for model in ("broken", "flight_delay"):
+        await hasty.send(EVENTS, [event("a")], model=model)
+        await hasty.send(LABELS, [{"event_id": "a", "late": True}], model=model)
+    await connection.execute("ALTER TABLE main.broken_labels ADD CHECK (NOT late)")
+    one = Resolver(_no_connection, registry)
+    await one.resolve(connection)
+    assert await waiting_labels(connection) == []
+    assert await connection.fetchval("SELECT count(*) FROM main.broken_labels_inbox") == 1
+    await connection.execute("ALTER TABLE main.broken_labels DROP CONSTRAINT broken_labels_late_check")
+    await one.resolve(connection)
+    assert await connection.fetchval("SELECT count(*) FROM main.broken_labels_inbox") == 0
+
+
 async def test_uuid_ids_are_resolved(hasty: WritePath, registry: Registry, connection: asyncpg.Connection) -> None:
     await registry.register("main", flights(label("late"), name="by_uuid", event_id_type=EventIdType.UUID))
     ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(30)]
