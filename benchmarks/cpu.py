@@ -19,6 +19,10 @@ class Cpu:
         """Return what was spent between two readings."""
         return Cpu(self.client - before.client, self.service - before.service, self.database - before.database)
 
+    def and_also(self, other: Cpu) -> Cpu:
+        """Return both together."""
+        return Cpu(self.client + other.client, self.service + other.service, self.database + other.database)
+
     def us_a_row(self, rows: int) -> Cpu:
         """Return microseconds a row."""
         return Cpu(*(1e6 * seconds / rows for seconds in (self.client, self.service, self.database)))

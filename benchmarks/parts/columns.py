@@ -8,7 +8,7 @@ from benchmarks.groups import GroupSize
 from benchmarks.headrace_paths.log_loop import LogLoop
 from benchmarks.headrace_paths.publish import Publish
 from benchmarks.outcome import Outcome
-from benchmarks.peers.raw_copy import RawCopy
+from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import FLIGHTS, THIRTEEN, Shape
 from benchmarks.scale import Scale
 from benchmarks.tables import Table, make_table
@@ -33,14 +33,17 @@ def _one(arena: Arena, scale: Scale, shape: Shape, identity: Identity) -> Outcom
     def table(stem: str) -> Table:
         return make_table(arena, f"{stem}_{what}", shape, identity)
 
+    copied = table("copy")
+    source = CopySource(arena, copied, groups)
     subjects: list[Subject] = [
-        RawCopy(arena, COPY, table("copy"), scale.rows, groups),
+        RawCopy(arena, COPY, copied, scale.rows, source),
         Publish(arena, COLUMNS, table("columns"), scale.rows),
-        RawCopy(arena, TWO, table("copies"), scale.rows, groups, connections=2),
+        RawCopy(arena, TWO, table("copies"), scale.rows, source, connections=2),
     ]
     if identity is Identity.APPEND:
         subjects.append(LogLoop(arena, LOG, table("log"), scale.rows))
-    results = contest(arena, subjects, scale.rounds)
+    rounds = scale.rounds if shape is THIRTEEN else max(1, scale.rounds - 2)
+    results = contest(arena, subjects, rounds)
     title = f"{'13 columns' if shape is THIRTEEN else 'Flights, 19 columns'}, {identity.name}"
     outcome = Outcome(grids=[results.grid(title, COPY, f"Groups of {groups.rows():,} rows.")])
     _name(outcome, results, what, "" if shape is THIRTEEN else f"{shape.name}.")

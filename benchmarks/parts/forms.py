@@ -9,7 +9,7 @@ from benchmarks.headrace_paths.publish import Publish
 from benchmarks.headrace_paths.unary import Unary
 from benchmarks.headrace_paths.wire_stream import WireStream, column_form, json_form, row_form
 from benchmarks.outcome import Outcome
-from benchmarks.peers.raw_copy import RawCopy
+from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import THIRTEEN
 from benchmarks.scale import Scale
 from benchmarks.tables import Table, make_table
@@ -28,8 +28,9 @@ def run(arena: Arena, scale: Scale) -> Outcome:
         return make_table(arena, stem, THIRTEEN, identity, ids)
 
     groups, full = GroupSize(arena), scale.rows
+    copied = table("copy")
     subjects: list[Subject] = [
-        RawCopy(arena, "copy_limit", table("copy"), full, groups),
+        RawCopy(arena, "copy_limit", copied, full, CopySource(arena, copied, groups)),
         WireStream(arena, "bare columns", table("bare"), full, column_form),
         Unary(arena, "headrace_unary", table("unary"), full),
         WireStream(arena, "headrace_json", table("json"), scale.share(0.25), json_form),
@@ -39,7 +40,7 @@ def run(arena: Arena, scale: Scale) -> Outcome:
         what = identity.name
         uuids = [table(f"{stem}_uuid", identity, EventIdType.UUID) for stem in ("copy", "columns")]
         subjects += [
-            RawCopy(arena, f"copy, uuid, {what}", uuids[0], full, groups),
+            RawCopy(arena, f"copy, uuid, {what}", uuids[0], full, CopySource(arena, uuids[0], groups)),
             Publish(arena, f"columns, uuid, {what}", uuids[1], full),
         ]
     results = contest(arena, subjects, max(1, scale.rounds - 2))

@@ -10,7 +10,7 @@ from benchmarks.contest import contest
 from benchmarks.groups import GroupSize
 from benchmarks.headrace_paths.publish import Publish
 from benchmarks.outcome import Outcome
-from benchmarks.peers.raw_copy import RawCopy
+from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import THIRTEEN, Row
 from benchmarks.scale import Scale
 from benchmarks.tables import Table, make_table
@@ -61,12 +61,13 @@ def run(arena: Arena, scale: Scale) -> Outcome:
     def table(stem: str) -> Table:
         return make_table(arena, stem, THIRTEEN, Identity.UNIQUE)
 
-    groups = GroupSize(arena)
+    copied = table("copy")
+    source = CopySource(arena, copied, GroupSize(arena))
     few = PublishAgain(arena, "0.1 % repeats", table("few"), scale.rows, 0.001)
     every = PublishAgain(arena, "100 % repeats", table("all"), scale.rows, 1.0)
     results = contest(
         arena,
-        [RawCopy(arena, "copy_limit", table("copy"), scale.rows, groups), few, every],
+        [RawCopy(arena, "copy_limit", copied, scale.rows, source), few, every],
         max(1, scale.rounds - 2),
         keep=True,
     )

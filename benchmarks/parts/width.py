@@ -8,7 +8,7 @@ from benchmarks.figures import Line, rounded
 from benchmarks.groups import GroupSize
 from benchmarks.headrace_paths.publish import Publish
 from benchmarks.outcome import Grid, Outcome
-from benchmarks.peers.raw_copy import RawCopy
+from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import wide
 from benchmarks.scale import Scale
 from benchmarks.tables import make_table
@@ -25,8 +25,9 @@ def run(arena: Arena, scale: Scale) -> Outcome:
     for columns in WIDTHS:
         shape = wide(columns)
         rows = max(5_000, min(scale.rows, CELLS // columns))
+        copied = make_table(arena, "copy", shape, Identity.APPEND)
         subjects: list[Subject] = [
-            RawCopy(arena, "copy", make_table(arena, "copy", shape, Identity.APPEND), rows, GroupSize(arena)),
+            RawCopy(arena, "copy", copied, rows, CopySource(arena, copied, GroupSize(arena))),
             Publish(arena, "columns", make_table(arena, "columns", shape, Identity.APPEND), rows),
         ]
         results = contest(arena, subjects, max(1, scale.rounds - 2))

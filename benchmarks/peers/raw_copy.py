@@ -19,18 +19,33 @@ from benchmarks.stages import CopyBytes, ServiceStages
 from benchmarks.tables import Table
 
 
+class CopySource:
+    """Makes the bytes for tables of one definition, once a round for all who COPY them."""
+
+    def __init__(self, arena: Arena, table: Table, groups: GroupSize) -> None:
+        self._stages = ServiceStages(arena, table)
+        self._group_size = groups
+        self._rows: Sequence[Row] = ()
+        self._made: list[CopyBytes] = []
+
+    def groups(self, rows: Sequence[Row]) -> list[CopyBytes]:
+        """Return the bytes for these rows."""
+        if rows is not self._rows:
+            self._rows, self._made = rows, self._stages.copy_bytes(rows, self._group_size.rows())
+        return self._made
+
+
 class RawCopy:
     """One connection, or several that share the groups."""
 
     def __init__(
-        self, arena: Arena, name: str, table: Table, row_count: int, groups: GroupSize, *, connections: int = 1
+        self, arena: Arena, name: str, table: Table, row_count: int, source: CopySource, *, connections: int = 1
     ) -> None:
         self.name = name
         self.table = table
         self.row_count = row_count
         self._arena = arena
-        self._group_size = groups
-        self._stages = ServiceStages(arena, table)
+        self._source = source
         self._groups: list[CopyBytes] = []
         self._connections: list[Any] = arena.wait(self._connect(connections))
 
@@ -39,7 +54,7 @@ class RawCopy:
 
     def prepare(self, rows: Sequence[Row]) -> None:
         """Make the bytes."""
-        self._groups = self._stages.copy_bytes(rows, self._group_size.rows())
+        self._groups = self._source.groups(rows)
 
     def run(self) -> None:
         """COPY them."""
