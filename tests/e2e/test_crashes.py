@@ -1,0 +1,91 @@
+"""Crashes under load: whatever ends, at whatever moment, each row is stored once and told so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from support.resending_client import ResendingClient, batches, sent_by
+from support.service import running_service
+from support.timescale import TimescaleCluster
+from support.wire_client import wire_client
+
+PRODUCERS, BATCHES, ROWS = 4, 60, 200
+
+
+def producers(*addresses: str) -> list[ResendingClient]:
+    """Producers that send to the addresses, one after the other when one fails."""
+    turns = iter(range(1_000_000))
+    return [
+        ResendingClient(lambda: addresses[next(turns) % len(addresses)], batches(number, BATCHES, ROWS))
+        for number in range(PRODUCERS)
+    ]
+
+
+async def acked(clients: Sequence[ResendingClient], count: int) -> None:
+    """Wait until so many batches are acked."""
+    async with asyncio.timeout(30):
+        while sum(client.acked for client in clients) < count:  # noqa: ASYNC110 - the clients set no event
+            await asyncio.sleep(0.005)
+
+
+async def assert_stored_once(database: asyncpg.Connection, clients: Sequence[ResendingClient]) -> None:
+    total = PRODUCERS * BATCHES * ROWS
+    assert await database.fetchval("SELECT count(*) FROM main.flight_delay") == total
+    assert await database.fetchval("SELECT count(DISTINCT event_id) FROM main.flight_delay") == total
+    assert sum(client.stored for client in clients) == total
+    assert await database.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+
+
+async def test_the_service_killed_under_load(database_url: str, grpc_port: int, database: asyncpg.Connection) -> None:
+    clients = producers(f"127.0.0.1:{grpc_port}")
+    async with running_service(database_url, grpc_port=grpc_port) as first:
+        async with wire_client(first.grpc) as client:
+            await client.register()
+        sending = asyncio.create_task(sent_by(clients))
+        await acked(clients, PRODUCERS * BATCHES // 3)
+        first.kill()
+        await first.ended()
+    async with running_service(database_url, grpc_port=grpc_port):
+        await sending
+    assert sum(client.sessions for client in clients) > PRODUCERS, "it was killed after everything was acked"
+    await assert_stored_once(database, clients)
+
+
+async def test_the_database_killed_under_load_while_the_streams_stay_open(
+    database_url: str, timescale: TimescaleCluster
+) -> None:
+    async with running_service(database_url) as service:
+        clients = producers(service.grpc)
+        async with wire_client(service.grpc) as client:
+            await client.register()
+        sending = asyncio.create_task(sent_by(clients))
+        await acked(clients, PRODUCERS * BATCHES // 3)
+        await timescale.kill_postmaster()
+        await service.logged("database_unavailable")
+        await timescale.restart()
+        await sending
+        await service.logged("database_available")
+    assert [client.sessions for client in clients] == [1] * PRODUCERS
+    connection = await asyncpg.connect(database_url)
+    await assert_stored_once(connection, clients)
+    await connection.close()
+
+
+async def test_every_session_of_the_database_terminated_under_load(
+    database_url: str, database: asyncpg.Connection
+) -> None:
+    async with running_service(database_url) as service:
+        clients = producers(service.grpc)
+        async with wire_client(service.grpc) as client:
+            await client.register()
+        sending = asyncio.create_task(sent_by(clients))
+        for part in range(1, 5):
+            await acked(clients, part * PRODUCERS * BATCHES // 6)
+            await database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'headrace/%'"
+            )
+        await sending
+    await assert_stored_once(database, clients)
