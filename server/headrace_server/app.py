@@ -29,7 +29,7 @@ from headrace_server.http.operations import Operations
 from headrace_server.http.publishing import Publishing
 from headrace_server.http.routes import http_app
 from headrace_server.http.server import HttpServer, ListenError
-from headrace_server.intake.admission import MemoryBudget
+from headrace_server.intake.admission import READING_SHARE, MemoryBudget
 from headrace_server.intake.grpc_server import make_server
 from headrace_server.intake.ingest_servicer import SERVICE as INGEST
 from headrace_server.intake.ingest_servicer import IngestServicer
@@ -108,7 +108,8 @@ async def _serve(
     service = IngestService(
         instance=instance,
         limits=limits,
-        budget=MemoryBudget(settings.intake.memory_budget_bytes),
+        budget=MemoryBudget(round(settings.intake.memory_budget_bytes * (1 - READING_SHARE))),
+        reading=MemoryBudget(round(settings.intake.memory_budget_bytes * READING_SHARE)),
         taking_in=TakingIn(kinds, registry, limits, metrics),
         batchers=batchers,
         registry=registry,

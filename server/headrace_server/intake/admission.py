@@ -1,19 +1,27 @@
-"""The bound on memory: every byte between the socket and the commit is reserved from one budget.
+"""The bound on memory: every byte between the socket and the commit is reserved.
 
-The bound is enforced by not reading. A stream posts its next read only once it holds a reservation; streams that must
-wait stand in one queue, first come first served, and are not refused. What a message weighs is known only when it has
-been read, so a stream reserves what its largest recent message would take, and begins small: the difference is charged
-when the message is there, and as long as the budget is overdrawn nobody reads. A stream that is silent for a second
-gives nearly all of its reservation back: thousands of idle streams must not starve a busy one.
+The bound is enforced by not reading, and by not taking apart what has been read:
+1. A stream posts its next read only once it holds a reservation from the *reading* budget, as large as its largest
+   recent message (a new stream's: FIRST_BYTES). Streams that must wait stand in one queue, first come first served, and
+   are not refused. What the message really has is charged when it is there; while the budget is overdrawn nobody reads.
+2. The message stays as it came until the *batches'* budget has room for all that will be made of it. What it held of
+   the reading budget is given back then, and the next stream reads.
+
+Two budgets and not one, so that messages that wait can never keep each other from being taken apart: whatever has room
+in the second is committed and gives it back. A stream that is silent for a moment gives nearly all of its reservation
+back: thousands of idle streams must not starve a busy one. Their reads stay posted, though, and gRPC cannot take one
+back: if they all speak in one moment, a message of each is in memory beyond the budget, as it came.
 """
 
 import asyncio
 from collections import deque
 from contextlib import suppress
 
+FIRST_BYTES = 512 * 1024
 SMALLEST_BYTES = 64 * 1024
 SILENT_BYTES = 4 * 1024
-SILENCE_S = 1.0
+SILENCE_S = 0.25
+READING_SHARE = 0.25  # of the memory for batches: what may be read and not yet taken apart
 
 
 class MemoryBudget:
@@ -79,19 +87,19 @@ class Reservation:
 
 
 class ReadAllowance:
-    """What one stream reserves before each of its reads."""
+    """What one stream reserves before each of its reads, from the reading budget."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
-        self._expected_bytes = SMALLEST_BYTES
+        self._expected_bytes = FIRST_BYTES
 
     async def before_read(self) -> "PostedRead":
         """Wait until the stream may read its next message."""
         return PostedRead(await self._budget.reserve(self._expected_bytes))
 
-    def learn(self, weight_bytes: int) -> None:
-        """Remember what a message weighed: large ones at once, small ones by and by."""
-        self._expected_bytes = max(SMALLEST_BYTES, weight_bytes, self._expected_bytes // 2)
+    def learn(self, size_bytes: int) -> None:
+        """Remember how large a message was: large ones at once, small ones by and by."""
+        self._expected_bytes = max(SMALLEST_BYTES, size_bytes, self._expected_bytes // 2)
 
 
 class PostedRead:
@@ -102,9 +110,10 @@ class PostedRead:
         loop = asyncio.get_running_loop()
         self._silence = loop.call_later(SILENCE_S, self._shrink)
 
-    def arrived(self) -> None:
-        """The message is there: the reservation is to be resized to what it weighs, and released once it is settled."""
+    def arrived(self, size_bytes: int) -> None:
+        """The message is there, and so large; said again with 0 when nothing of it is left."""
         self._silence.cancel()
+        self.reservation.resize(size_bytes)
 
     def _shrink(self) -> None:
         if self.reservation.size_bytes > SILENT_BYTES:

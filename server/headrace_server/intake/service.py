@@ -48,6 +48,7 @@ class IngestService:
         instance: str,
         limits: Limits,
         budget: MemoryBudget,
+        reading: MemoryBudget,
         taking_in: TakingIn,
         batchers: Sequence[Batcher],
         registry: Registry,
@@ -57,6 +58,7 @@ class IngestService:
         self.instance = instance
         self.limits = limits
         self.budget = budget
+        self.reading = reading
         self.registry = registry
         self.metrics = metrics
         self.draining = False

@@ -33,7 +33,7 @@ from headrace_server.errors import (
 )
 from headrace_server.intake.admission import ReadAllowance, Reservation
 from headrace_server.intake.answers import Answers
-from headrace_server.intake.limits import weight
+from headrace_server.intake.limits import LIGHTEST, weight
 from headrace_server.intake.service import DEFAULT_PROJECT, IngestService
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class IngestSession:
     def __init__(self, service: IngestService, context: Context) -> None:
         self._service = service
         self._context = context
-        self._allowance = ReadAllowance(service.budget)
+        self._allowance = ReadAllowance(service.reading)
         self._answers = Answers(service.limits.max_batch_bytes)
         self._next_seq: int | None = None  # known once the first batch says where the client resumes
         self._reported = pb.Report()
@@ -122,17 +122,21 @@ class IngestSession:
             posted = await self._allowance.before_read()
             self._listening_since = loop.time()
             self._service.metrics.backpressure_seconds.inc(self._listening_since - waits_since)
-            reservation = posted.reservation
             try:
                 message = await self._context.read()
-                posted.arrived()
                 if message is grpc.aio.EOF:
                     break
+                posted.arrived(len(message))
+                self._allowance.learn(len(message))
+                # Taken apart only when there is room for what it becomes; until then it is the bytes that came.
+                reservation = await self._service.budget.reserve(len(message) * LIGHTEST)
+            finally:
+                posted.arrived(0)
+            try:
                 await self._on_message(_parse(message), len(message), reservation, producer, opening)
             except BaseException:
                 reservation.release()
                 raise
-        reservation.release()
         self._half_closed = True
         self._answers.wake.set()
 
@@ -154,9 +158,7 @@ class IngestSession:
     ) -> None:
         """Take a batch in and owe its ack. Sent again from before the open, it is answered from the ledger's books."""
         self._check_seq(batch.seq, opening)
-        heavy = weight(batch, size_bytes)
-        reservation.resize(heavy)
-        self._allowance.learn(heavy)
+        reservation.resize(weight(batch, size_bytes))
         self._answers.received_bytes += size_bytes
         pending = await self._service.take_in(producer, opening.epoch, batch, size_bytes)
         self._answers.expect(pending, reservation)

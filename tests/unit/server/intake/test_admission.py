@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace_server.intake.admission import (
+    FIRST_BYTES,
     SILENCE_S,
     SILENT_BYTES,
     SMALLEST_BYTES,
@@ -176,21 +177,21 @@ async def test_nobody_is_forgotten_when_many_come_and_go() -> None:
     assert budget.used_bytes == 0
 
 
-async def test_a_stream_begins_small_and_reserves_what_its_messages_weigh() -> None:
+async def test_a_stream_reserves_what_its_largest_recent_message_took() -> None:
     budget = MemoryBudget(100 * MIB)
     allowance = ReadAllowance(budget)
     sizes = []
-    for weight in (10 * MIB, 1, 1, 1, 20 * MIB, 1):
+    for size in (10 * MIB, 1, 1, 1, 20 * MIB, 1):
         posted = await allowance.before_read()
-        posted.arrived()
         sizes.append(posted.reservation.size_bytes)
-        allowance.learn(weight)
-        posted.reservation.release()
-    assert sizes == [SMALLEST_BYTES, 10 * MIB, 5 * MIB, 5 * MIB // 2, 5 * MIB // 4, 20 * MIB]
+        posted.arrived(size)
+        assert budget.used_bytes == size
+        allowance.learn(size)
+        posted.arrived(0)
+    assert sizes == [FIRST_BYTES, 10 * MIB, 5 * MIB, 5 * MIB // 2, 5 * MIB // 4, 20 * MIB]
     for _ in range(20):
         allowance.learn(1)
     posted = await allowance.before_read()
-    posted.arrived()
     assert posted.reservation.size_bytes == SMALLEST_BYTES
 
 
@@ -208,13 +209,15 @@ async def test_a_silent_stream_gives_back_what_it_does_not_need(advance: Callabl
 
 
 async def test_thousands_of_silent_streams_do_not_starve_a_busy_one(advance: Callable[[float], None]) -> None:
-    budget = MemoryBudget(128 * MIB)
-    for _ in range(2_000):
-        await ReadAllowance(budget).before_read()
-    busy = Waiting(budget, 48 * MIB)
+    budget = MemoryBudget(32 * MIB)
+    opened = [asyncio.ensure_future(ReadAllowance(budget).before_read()) for _ in range(2_000)]
+    busy = Waiting(budget, 4 * MIB)
     assert await busy.granted() == [False]
-    advance(2 * SILENCE_S)
+    for _ in range(2_000 * FIRST_BYTES // (32 * MIB) + 5):
+        advance(2 * SILENCE_S)
+        await settled()
     assert await busy.granted() == [True]
+    assert all(task.done() for task in opened)
 
 
 async def test_a_message_that_has_arrived_keeps_its_memory(advance: Callable[[float], None]) -> None:
@@ -222,10 +225,10 @@ async def test_a_message_that_has_arrived_keeps_its_memory(advance: Callable[[fl
     allowance = ReadAllowance(budget)
     allowance.learn(10 * MIB)
     posted = await allowance.before_read()
-    posted.arrived()
+    posted.arrived(9 * MIB)
     advance(10 * SILENCE_S)
     await settled()
-    assert posted.reservation.size_bytes == 10 * MIB
+    assert posted.reservation.size_bytes == 9 * MIB
 
 
 async def test_a_read_that_ended_takes_nothing_back_when_its_time_of_silence_comes(
