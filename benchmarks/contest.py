@@ -119,6 +119,23 @@ def contest(arena: Arena, subjects: Sequence[Subject], rounds: int, *, keep: boo
     Raises:
         RuntimeError: A subject's table does not hold what it was given: its figures would be worth nothing.
     """
+    try:
+        results, written = _take_turns(arena, subjects, rounds)
+    finally:
+        for subject in subjects:
+            subject.close()
+    for subject in subjects:
+        expected = subject.stored_rows() if isinstance(subject, Repeats) else written[subject.name]
+        stored = subject.table.count(arena)
+        if stored != expected:
+            raise RuntimeError(f"{subject.name}: the table holds {stored} rows in place of {expected}")
+        if not keep:
+            subject.table.drop(arena)
+    return results
+
+
+def _take_turns(arena: Arena, subjects: Sequence[Subject], rounds: int) -> tuple[Results, dict[str, int]]:
+    """Return the turns that count, and the rows that each subject was given in all."""
     results = Results()
     written: dict[str, int] = defaultdict(int)
     for number in range(rounds + 1):
@@ -130,15 +147,7 @@ def contest(arena: Arena, subjects: Sequence[Subject], rounds: int, *, keep: boo
             if number > 0:
                 results.turns[subject.name].append(turn)
         _tell(f"round {number} of {rounds}")
-    for subject in subjects:
-        subject.close()
-        expected = subject.stored_rows() if isinstance(subject, Repeats) else written[subject.name]
-        stored = subject.table.count(arena)
-        if stored != expected:
-            raise RuntimeError(f"{subject.name}: the table holds {stored} rows in place of {expected}")
-        if not keep:
-            subject.table.drop(arena)
-    return results
+    return results, written
 
 
 class Supply:
