@@ -84,6 +84,7 @@ lint: setup ## ruff: lint and formatting
 typecheck: setup ## mypy, strict, on both packages and on the public API as users write it
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/client_api.py
+	$(BIN)/mypy -p examples.flights
 
 imports: setup ## the rooms' import rules
 	$(BIN)/lint-imports --no-cache

@@ -35,7 +35,7 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.enable_retries", 0),  # the session resends by itself, and gRPC's retry buffer copies every message
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection: it must leave a draining server
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # gRPC's name for the least time a connection attempt is given
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
 

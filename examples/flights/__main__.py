@@ -8,13 +8,13 @@ import logging
 import sys
 import time
 
-from examples.flights import delay_model, joined_view, replay, summary
-from examples.flights.tally import Tallies
-from examples.flights.timetable import landed, read_flights
 from rich.console import Console
 from rich.logging import RichHandler
 
 import headrace
+from examples.flights import delay_model, joined_view, replay, summary
+from examples.flights.tally import Tallies
+from examples.flights.timetable import landed, read_flights
 
 JOIN_S = 60.0  # how long labels may still be searched for after the replay
 REGISTER_S = 10.0

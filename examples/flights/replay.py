@@ -9,11 +9,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
+
+import headrace
 from examples.flights.delay_model import EXTRAS, FEATURES, LABELS, PREDICTION
 from examples.flights.tally import Tallies
 from examples.flights.timetable import moments, spans
-
-import headrace
 
 INPUTS = [*FEATURES, *EXTRAS]
 EVENT_COLUMNS = ["event_id", "event_time", *INPUTS, PREDICTION]

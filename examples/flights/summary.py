@@ -4,9 +4,10 @@ from calendar import month_name
 from collections.abc import Iterator, Sequence
 
 from asyncpg import Record
-from examples.flights.tally import VERDICTS, Tallies
 from rich import box
 from rich.table import Table
+
+from examples.flights.tally import VERDICTS, Tallies
 
 USUAL = ("stored", "duplicate", "rejected", "joined", "parked")
 

@@ -94,9 +94,9 @@ class WireClient:
         self.ingest = IngestServiceStub(channel)
         self.models = ModelServiceStub(channel)
 
-    def stream(self) -> WireStream:
+    def stream(self, timeout_s: float = CALL_S) -> WireStream:
         """Begin a stream."""
-        return WireStream(self.ingest.Ingest(timeout=CALL_S))
+        return WireStream(self.ingest.Ingest(timeout=timeout_s))
 
     async def publish(self, batch: batch_pb2.Batch, request_id: str | None = None, project: str = "") -> Any:
         """Publish a batch; returns its result."""

@@ -16,6 +16,9 @@ from structlog.typing import EventDict, Processor
 # Says "started" and "finished" where the service already does, with more in it.
 QUIET = ("uvicorn.error", "uvicorn.access")
 
+# Tells of each connection it cannot open, with a traceback; the service says once that the database is away.
+SAID_ELSEWHERE = ("asyncpg.pool",)
+
 FIRST = ("timestamp", "level", "event", "logger")
 
 
@@ -66,6 +69,8 @@ def configure(
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SAID_ELSEWHERE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _console(stream: TextIO) -> list[Processor]:

@@ -48,7 +48,7 @@ async def test_rows_over_five_thousand_weeks_meet_the_chunk_limit_by_name(
     model = model_pb2.Model(name="flight_delay")
     model.earliest_event_time.FromJsonString("1900-01-01T00:00:00Z")
     await client.register(earliest_event_time=model.earliest_event_time)
-    stream = client.stream()
+    stream = client.stream(timeout_s=220)  # it takes a database as long as 4,000 tables take
     await stream.open()
     result = await stream.settle(json_batch(weekly(5_000, -1_400_000_000), seq=1))
     assert result.stored == 4_000

@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.contest import Results, Supply, Turn
 from benchmarks.cpu import Cpu
 from benchmarks.rows import THIRTEEN

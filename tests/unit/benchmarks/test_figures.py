@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.figures import Line, Spread, percentile, ratios, rounded
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.page import BEGIN, END, PAGE, renewed
 
 

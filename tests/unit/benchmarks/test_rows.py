@@ -1,6 +1,7 @@
 from uuid import UUID
 
 import pytest
+
 from benchmarks.rows import FLIGHTS, THIRTEEN, Shape, wide
 
 

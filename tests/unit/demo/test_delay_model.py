@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+
 from examples.flights.delay_model import FEATURES, FOLDS, PREDICTION, score
 from examples.flights.timetable import read_flights
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+
 from examples.flights.timetable import landed, moments, read_flights, spans
 
 

@@ -49,7 +49,7 @@ async def test_stopping_answers_what_was_begun(door):
     door.publish.held = asyncio.Event()
     begun = asyncio.create_task(door.post(EVENTS))
     async with asyncio.timeout(20):
-        while not door.publish.asked:  # noqa: ASYNC110 — a double without an event
+        while not door.publish.asked:
             await asyncio.sleep(0.01)
     door.server.stop()
     async with asyncio.timeout(20):

@@ -46,7 +46,7 @@ async def watch(world: World) -> AsyncIterator[CommitWatch]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the watch sets no event
+        while not condition():
             await asyncio.sleep(0.001)
 
 

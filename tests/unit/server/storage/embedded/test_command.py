@@ -16,7 +16,7 @@ FAMILY = "sleep 1000 & echo $$ $! > pids.new && mv pids.new pids; wait"
 
 async def family_in(folder: Path) -> list[psutil.Process]:
     async with asyncio.timeout(10):
-        while not (folder / "pids").exists():  # noqa: ASYNC110 — another process makes it
+        while not (folder / "pids").exists():
             await asyncio.sleep(0.01)
     return [psutil.Process(int(pid)) for pid in (folder / "pids").read_text().split()]
 
