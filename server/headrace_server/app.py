@@ -116,7 +116,7 @@ async def _serve(
         pool=database.pool,
         metrics=metrics,
     )
-    _show(metrics, service.budget, copiers, database)
+    _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)
     server = make_server(settings.intake, [CallInterceptor(metrics)])
     streams.add_to(server)
@@ -172,7 +172,7 @@ async def _serve(
             task.cancel()
 
 
-def _show(metrics: Metrics, budget: MemoryBudget, copiers: Sequence[Copier], database: Database) -> None:
+def _show(metrics: Metrics, budgets: Sequence[MemoryBudget], copiers: Sequence[Copier], database: Database) -> None:
     """Let the gauges look at what they show whenever somebody asks."""
 
     def unsettled() -> list[PendingBatch]:
@@ -182,7 +182,7 @@ def _show(metrics: Metrics, budget: MemoryBudget, copiers: Sequence[Copier], dat
         now = datetime.now(UTC)
         return max(((now - batch.received_at).total_seconds() for batch in unsettled()), default=0.0)
 
-    metrics.queue_bytes.set_function(lambda: budget.used_bytes)
+    metrics.queue_bytes.set_function(lambda: sum(budget.used_bytes for budget in budgets))
     metrics.inflight_batches.set_function(lambda: len(unsettled()))
     metrics.oldest_unacked_seconds.set_function(oldest_s)
     metrics.db_pool_in_use.set_function(lambda: database.pool.get_size() - database.pool.get_idle_size())

@@ -27,7 +27,7 @@ def producers(*addresses: str) -> list[ResendingClient]:
 async def acked(clients: Sequence[ResendingClient], count: int) -> None:
     """Wait until so many batches are acked."""
     async with asyncio.timeout(30):
-        while sum(client.acked for client in clients) < count:  # noqa: ASYNC110 - the clients set no event
+        while sum(client.acked for client in clients) < count:
             await asyncio.sleep(0.005)
 
 

@@ -102,7 +102,7 @@ async def test_a_paced_replay_goes_on_by_itself_after_the_service_was_killed(dat
 async def some_rows(url: str) -> None:
     """Wait until the replay is under way."""
     async with asyncio.timeout(DEADLINE_S):
-        while await stored(url) < 200:  # noqa: ASYNC110 -- another process makes it true
+        while await stored(url) < 200:
             await asyncio.sleep(0.05)
 
 

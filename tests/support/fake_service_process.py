@@ -51,10 +51,10 @@ def fake_service_process() -> Iterator[FakeServiceProcess]:
 
 def _serve() -> None:
     with FakeService() as service:
-        print(service.address, flush=True)  # noqa: T201 -- what the parent reads
+        print(service.address, flush=True)
         sys.stdin.read()
         for row in service.ledger.rows:
-            print(json.dumps({"producer_id": row.producer_id, "cells": row.cells}, default=str))  # noqa: T201
+            print(json.dumps({"producer_id": row.producer_id, "cells": row.cells}, default=str))
 
 
 if __name__ == "__main__":

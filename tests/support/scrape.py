@@ -24,7 +24,7 @@ async def scraped(service: ServiceProcess) -> dict[str, float]:
 async def until_metric(service: ServiceProcess, name: str, value: float, within_s: float = 20.0) -> None:
     """Wait until a metric has a value."""
     async with asyncio.timeout(within_s):
-        while (await scraped(service))[name] != value:  # noqa: ASYNC110 - the service sets no event
+        while (await scraped(service))[name] != value:
             await asyncio.sleep(0.05)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from headrace_server.storage.embedded import EmbeddedDatabase, EmbeddedSettings
+from headrace_server.storage.embedded import EmbeddedDatabase, EmbeddedDatabaseError, EmbeddedSettings
 
 TEMPLATE = "blank"
 SERVER_SETTINGS = {
@@ -114,12 +114,19 @@ class TimescaleCluster:
             return
         os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(10):
-            while self.database.pid == pid:  # noqa: ASYNC110 — the kernel sets no event
+            while self.database.pid == pid:
                 await asyncio.sleep(0.01)
 
     async def restart(self) -> None:
         """Bring the cluster back when it is dead; returns when it takes connections."""
-        await self.database.revive()
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await self.database.revive()
+                except EmbeddedDatabaseError:  # backends of the killed one are on their way out still
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
     def pause(self) -> None:
         """Freeze every process of the database: it answers nobody, and no connection breaks."""

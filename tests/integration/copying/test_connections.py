@@ -43,7 +43,7 @@ async def path(registry: Registry, through: Connect) -> AsyncIterator[WritePath]
 async def tried(proxy: TcpProxy, links: int) -> None:
     """Wait until so many connections have been tried."""
     async with asyncio.timeout(20):
-        while proxy.seen_links < links:  # noqa: ASYNC110 - the proxy sets no event
+        while proxy.seen_links < links:
             await asyncio.sleep(0.01)
 
 

@@ -158,7 +158,7 @@ async def test_a_batch_that_waits_for_another_replicas_keys_learns_what_became_o
     )
     batch = await session.put(flights(5))
     async with asyncio.timeout(10):
-        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
     await transaction.commit()
     result = await settled(batch)

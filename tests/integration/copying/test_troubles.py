@@ -67,7 +67,7 @@ async def test_a_cancelled_statement_is_tried_again(
         await connection.execute("LOCK TABLE main.flight_delay IN SHARE MODE")
         batch = await session.put(flights(10, first=1))
         async with asyncio.timeout(10):
-            while not await connection.fetchval(  # noqa: ASYNC110 - it is the database that waits
+            while not await connection.fetchval(
                 "SELECT count(pg_cancel_backend(pid)) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
             ):
                 await asyncio.sleep(0.01)

@@ -44,14 +44,14 @@ async def running(*resolvers: Resolver) -> AsyncIterator[list[asyncio.Task[None]
 
 async def until_waiting(connection: asyncpg.Connection, count: int) -> None:
     async with asyncio.timeout(15):
-        while len(await waiting_labels(connection)) != count:  # noqa: ASYNC110 - the database sets no event
+        while len(await waiting_labels(connection)) != count:
             await asyncio.sleep(0.01)
 
 
 async def until_leading(connection: asyncpg.Connection, leaders: int = 1) -> None:
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
     async with asyncio.timeout(15):
-        while await connection.fetchval(held) != leaders:  # noqa: ASYNC110 - the database sets no event
+        while await connection.fetchval(held) != leaders:
             await asyncio.sleep(0.01)
 
 

@@ -169,7 +169,7 @@ async def _overtaken(
         await inbox.lock(connection, LabelTables.of(model))
         sent = asyncio.create_task(service.send(LABELS, labels, copier=0, **origin))
         async with asyncio.timeout(10):
-            while not await connection.fetchval(_WAITS):  # noqa: ASYNC110 - the database sets no event
+            while not await connection.fetchval(_WAITS):
                 await asyncio.sleep(0.005)
         await service.send(EVENTS, events, copier=1)
     return await sent

@@ -63,7 +63,7 @@ async def test_a_refused_change_is_not_announced(open_registry: OpenRegistry, op
         await broken_change(here)
     await here.update("main", "flight_delay", [feature("wind")])
     async with asyncio.timeout(10):
-        while not heard:  # noqa: ASYNC110
+        while not heard:
             await asyncio.sleep(0.01)
     assert heard == ["main.flight_delay"]
     assert there.peek("main", "flight_delay") is None
@@ -97,7 +97,7 @@ async def test_what_changed_while_the_connection_was_down_is_read_after_it(
         assert await connection.fetchval(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
         )
-        while listener.listening.is_set():  # noqa: ASYNC110
+        while listener.listening.is_set():
             await asyncio.sleep(0.01)
         changed = await here.update("main", "flight_delay", [feature("wind")])
         told = next_schema(there)
@@ -114,7 +114,7 @@ async def test_the_listener_outlives_the_database(
     await there.get("main", "flight_delay")
     async with listening(opened, there) as listener, asyncio.timeout(30):
         await timescale.kill_postmaster()
-        while listener.listening.is_set():  # noqa: ASYNC110
+        while listener.listening.is_set():
             await asyncio.sleep(0.01)
         await timescale.restart()
         await listener.listening.wait()
@@ -131,7 +131,7 @@ async def test_a_connection_that_died_without_a_word_is_found(
     registry = await open_registry()
     async with listening(opened, registry) as listener, asyncio.timeout(30):
         timescale.pause()
-        while listener.listening.is_set():  # noqa: ASYNC110
+        while listener.listening.is_set():
             await asyncio.sleep(0.01)
         timescale.resume()
         await listener.listening.wait()

@@ -283,7 +283,7 @@ async def test_a_column_is_added_while_a_copy_is_open_and_the_copy_goes_on(
     adding = asyncio.create_task(registry.update("main", "flight_delay", [feature("wind")]))
     watcher = await opened()
     async with asyncio.timeout(10):
-        while not await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):  # noqa: ASYNC110
+        while not await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
             await asyncio.sleep(0.01)
     assert not adding.done()
     await transaction.commit()

@@ -152,7 +152,7 @@ def is_dead(pid: int) -> bool:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 — other processes make it true
+        while not condition():
             await asyncio.sleep(0.02)
 
 
@@ -256,7 +256,7 @@ async def test_service_and_database_killed_together_come_back(settings: Embedded
         busy = await asyncpg.connect(location.url)
         computing = asyncio.create_task(busy.execute("SELECT count(*) FROM generate_series(1, 10000000)"))
         active = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%10000000)' AND state = 'active'"
-        while not await ask(location.url, active):  # noqa: ASYNC110 — another process makes it true
+        while not await ask(location.url, active):
             await asyncio.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     assert (settings.data_folder / "cluster" / "postmaster.pid").exists()

@@ -47,7 +47,7 @@ async def test_after_a_killed_attempt_two_at_once_make_it_once_and_it_runs(folde
         assert killed.stdout is not None
         assert killed.stdout.readline() == "embedded_runtime_making\n"
         async with asyncio.timeout(60):
-            while not psutil.Process(killed.pid).children():  # noqa: ASYNC110 — another process has them
+            while not psutil.Process(killed.pid).children():
                 await asyncio.sleep(0.01)
         killed.kill()  # apt, which it had started, goes on meanwhile
     assert not (folder / "postgresql").exists()
