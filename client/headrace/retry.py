@@ -1,6 +1,6 @@
 """Which status may be tried again, and when.
 
-In comes an RPC error, out goes a ServiceError that knows whether it is retryable. The rule (PROTOCOL §9): a status that
+In comes an RPC error, out goes a ServiceError that knows whether it is retryable. The rule: a status that
 carries our ErrorInfo is retryable if and only if it carries RetryInfo; one without is the transport's, and the table
 below decides. `Backoff` gives the waits between tries: doubled, with full jitter, never shorter than the service asked.
 """

@@ -1,6 +1,6 @@
 """The fake service's database: a ledger of producers and the rows they stored, in memory.
 
-It keeps what PROTOCOL §1 promises: seqs without gaps, a batch sent again never adds a row and is answered with its
+It keeps what the service promises: seqs without gaps, a batch sent again never adds a row and is answered with its
 first result, a newer session fences the older. One lock makes each batch a transaction.
 """
 

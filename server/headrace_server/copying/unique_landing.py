@@ -1,6 +1,6 @@
 """Rows with identity (event_id, event_time): stored once, a repeat told apart as duplicate or conflict.
 
-Two ways, the fast one first (PROTOCOL §4):
+Two ways, the fast one first:
 - *Straight*: one COPY, sorted so that concurrent transactions meet repeats in one order and never deadlock. The unique
   index refuses the first repeat (23505) and the group comes back here prepared the other way.
 - *Probing*: stage the keys alone, learn which are there, COPY the others, then stage the repeats whole and compare them
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.connection import Connection
+from headrace_server.copying.copied_rows import CopiedRows
 from headrace_server.copying.encoding import encode
 from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.copying.target import Target, copy
@@ -47,29 +48,6 @@ class RepeatWatch:
         return True
 
 
-@dataclass(frozen=True)
-class StraightRows:
-    """Sorted rows, encoded, in the hope that none is a repeat.
-
-    Attributes:
-        lines: Position in the group of each line of the COPY.
-    """
-
-    target: Target
-    columns: list[str]
-    data: memoryview
-    lines: npt.NDArray[np.int64]
-
-    async def land(self, connection: Connection) -> Landed:
-        """COPY the rows.
-
-        Raises:
-            asyncpg.UniqueViolationError: There is a repeat among them.
-        """
-        await copy(connection, self.target.schema, self.target.name, self.columns, self.data)
-        return Landed.uniform(len(self.lines), Verdict.STORED)
-
-
 def sort_by_key(target: Target, table: pa.Table) -> npt.NDArray[np.int64]:
     """The order of all transactions: by chunk, then by key. Stable: of two equal keys the first sent stays first."""
     keyed = pa.table({name: table.column(name) for name in _KEY})
@@ -82,11 +60,11 @@ def sort_by_key(target: Target, table: pa.Table) -> npt.NDArray[np.int64]:
     return order
 
 
-def prepare_straight(target: Target, rows: GroupRows) -> StraightRows:
-    """Sort and encode all rows."""
+def prepare_straight(target: Target, rows: GroupRows) -> CopiedRows:
+    """Sort and encode all rows, in the hope that none is a repeat."""
     order = sort_by_key(target, rows.table)
     table = rows.table.take(pa.array(order))
-    return StraightRows(target, table.column_names, target.encode(table), order)
+    return CopiedRows(target, table.column_names, target.encode(table), order)
 
 
 @dataclass
