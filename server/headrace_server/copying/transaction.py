@@ -1,8 +1,8 @@
 """One transaction for a group, always in the same order: claim, COPY, dead letters and results, advance, COMMIT.
 
-PROTOCOL of the order: the ledger is locked before anything is written, so that stale batches leave before the COPY and
-not by rolling everybody back; tables are touched by name, so that no two transactions deadlock; the ledger is advanced
-last, so that rows and their ledger entry are committed together or not at all.
+The reason for the order: the ledger is locked before anything is written, so that stale batches leave before the COPY
+and not by rolling everybody back; tables are touched by name, so that no two transactions deadlock; the ledger is
+advanced last, so that rows and their ledger entry are committed together or not at all.
 """
 
 import asyncio
