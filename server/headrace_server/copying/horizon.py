@@ -30,7 +30,12 @@ WITH gone AS (
 ), marked AS (
     UPDATE headrace.producers p
     SET results_expired_through = greatest(p.results_expired_through, gone_through.seq)
-    FROM (SELECT project, producer_id, max(seq) AS seq FROM gone GROUP BY project, producer_id) AS gone_through
+    FROM (
+        SELECT l.project, l.producer_id, g.seq FROM headrace.producers l
+        JOIN (SELECT project, producer_id, max(seq) AS seq FROM gone GROUP BY project, producer_id) AS g
+            USING (project, producer_id)
+        ORDER BY l.project, l.producer_id FOR UPDATE OF l  -- in the order of claims, or they deadlock
+    ) AS gone_through
     WHERE p.project = gone_through.project AND p.producer_id = gone_through.producer_id
 )
 SELECT count(*) FROM gone
@@ -54,10 +59,20 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+_PARTS = """
+WITH gone AS (
+    DELETE FROM headrace.batch_parts WHERE (project, origin_id, seq, part) IN (
+        SELECT project, origin_id, seq, part FROM headrace.batch_parts WHERE created_at < now() - $1::interval LIMIT $2
+    )
+    RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
 _STEPS = (
     ("results", _RESULTS, RESULTS_KEPT),
     ("requests", _REQUESTS, REQUESTS_KEPT),
     ("producers", _PRODUCERS, PRODUCERS_KEPT),
+    ("parts", _PARTS, PRODUCERS_KEPT),  # of batches that nobody finished
 )
 
 

@@ -32,6 +32,8 @@ async def settle(connection: Connection, committed: Committed, observer: CommitO
         observer.settled(batch, result, len(committed.outcomes[batch].letters))
         batch.settle(result)
     for batch, result in committed.claim.replayed:
+        if not result.replayed:  # an attempt of ours whose outcome had not been known
+            observer.settled(batch, result, len(batch.letters))
         batch.settle(result)
     for batch, refusal in committed.claim.refused:
         batch.fail(refusal)

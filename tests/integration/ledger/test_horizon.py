@@ -28,10 +28,14 @@ async def test_a_replay_beyond_the_horizon_says_that_its_result_is_no_longer_kno
             " VALUES ('main', $1, now() - interval '31 days')",
             uuid4(),
         )
+        await connection.execute(
+            "INSERT INTO headrace.batch_parts VALUES ('main', $1, 1, 0, '', '', '', now() - interval '31 days')",
+            uuid4(),
+        )
 
         forgotten = await LedgerHorizon(partial(pool.connect, database_url, instance="test")).forget()
 
-        assert forgotten == {"results": 1, "requests": 1, "producers": 1}
+        assert forgotten == {"results": 1, "requests": 1, "producers": 1, "parts": 1}
         again = client.stream()
         await again.open(producer)
         result = await again.settle(json_batch(bad, seq=1))
