@@ -1,5 +1,6 @@
 import asyncpg
 import pytest
+from asyncpg.exceptions import _base
 
 from headrace_server.errors import DatabaseUnavailableError, ModelNotFoundError
 from headrace_server.storage.outage import told_as_unavailable
@@ -34,11 +35,12 @@ def test_an_outage_is_worth_another_try(error: Exception) -> None:
     [
         asyncpg.UniqueViolationError("twice"),
         asyncpg.PostgresSyntaxError("typo"),
-        asyncpg.DataError("invalid input for query argument $1"),
+        asyncpg.DataError("invalid input syntax for type bigint"),
+        _base.DataError("invalid input for query argument $1: value out of int64 range"),
         ModelNotFoundError("no such model"),
         ZeroDivisionError(),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
 )
 def test_everything_else_passes_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, told_as_unavailable():
