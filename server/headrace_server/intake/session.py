@@ -38,6 +38,8 @@ from headrace_server.intake.service import DEFAULT_PROJECT, IngestService
 
 log = structlog.get_logger(__name__)
 
+CANCELLED_WITHIN_S = 5.0
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -203,6 +205,9 @@ class IngestSession:
                 await self._context.write(message)
         except TimeoutError:
             raise AcksNotReadError(f"the client did not read for {limit:g} seconds") from None
+        except grpc.aio.BaseError:
+            await asyncio.sleep(CANCELLED_WITHIN_S)  # the client has gone, and gRPC is about to cancel this stream
+            raise
 
 
 def _parse(message: bytes) -> pb.IngestRequest:

@@ -172,10 +172,10 @@ async def test_clients_that_vanish_at_any_moment_leave_nothing_behind(
     service: ServiceProcess, client: WireClient, database: asyncpg.Connection
 ) -> None:
     await client.register()
-    streams = [client.stream() for _ in range(40)]
+    streams = [client.stream() for _ in range(60)]
     for number, stream in enumerate(streams):
         await stream.open()
-        for seq in range(1, 1 + number % 5):
+        for seq in range(1, 2 + number % 5):
             await stream.batch(json_batch(events(100, first=1_000 * number + 100 * seq), seq=seq))
         if number % 3 == 0:
             stream.call.cancel()
