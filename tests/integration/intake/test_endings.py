@@ -191,3 +191,20 @@ async def test_clients_that_vanish_at_any_moment_leave_nothing_behind(
     assert (await scraped(service))["headrace_oldest_unacked_seconds"] == 0
     assert not [line for line in service.logs if line.get("event") in {"defect", "batch_failed_by_defect"}]
     assert await database.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+
+
+async def test_a_client_that_vanishes_while_it_is_told_something_is_no_defect(
+    service: ServiceProcess, client: WireClient
+) -> None:
+    await client.register()
+    rows = [row for number in range(2_000) for row in (events(1, number)[0], events(1, number, dep_delay=-1.0)[0])]
+    async with grpc.aio.insecure_channel(service.grpc, options=NARROW) as channel:
+        deaf = WireClient(channel).stream()
+        await deaf.open()
+        for seq in range(1, 11):
+            await deaf.batch(json_batch(rows, seq=seq))
+        # All of it is settled, and the acks are more than the client takes before it reads.
+        await until_metric(service, "headrace_inflight_batches", 0)
+        deaf.call.cancel()
+    await until_metric(service, "headrace_stream_active", 0)
+    assert not [line for line in service.logs if line.get("event") == "defect"]
