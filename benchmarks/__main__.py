@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks import machine, results
 from benchmarks.arena import Arena, arena
@@ -31,20 +32,23 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS, *SWEEPS], help="default: all but the sweeps")
     parser.add_argument("--full", action="store_true", help="larger, and the sweeps too")
     parser.add_argument("--quick", action="store_true", help="small and rough, for trying something out")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait in all for a quiet machine")
     parser.add_argument("--results", type=Path, help="folder to write to; default: benchmarks/results, for whole runs")
     asked = parser.parse_args()
     scale = FULL if asked.full else QUICK if asked.quick else NORMAL
     names = asked.parts or [*PARTS, *(SWEEPS if asked.full else ())]
-    begun, load = time.monotonic(), machine.load()
-    with arena() as place:
+    begun = time.monotonic()
+    with arena(asked.patience) as place:
         facts = machine.facts(place)
         outcome = _measure(place, scale, names)
+        others = place.patience.shares
     took_s = time.monotonic() - begun
     print(held_against(outcome.figures, outcome.spreads).markdown())
-    print(f"{took_s:.0f} s, load {load:.1f} before and {machine.load():.1f} after", file=sys.stderr)
+    facts["others"] = {"median": median(others or [0.0]), "most": max(others, default=0.0)}
+    print(f"{took_s:.0f} s; others took {facts['others']} of the machine", file=sys.stderr)
     whole = not asked.parts and not asked.quick
     if folder := asked.results or (results.FOLDER if whole else None):
-        results.write(folder, outcome, facts, load=(load, machine.load()), took_s=took_s)
+        results.write(folder, outcome, facts, took_s=took_s)
 
 
 def _measure(place: Arena, scale: Scale, names: Sequence[str]) -> Outcome:

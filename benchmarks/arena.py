@@ -21,6 +21,7 @@ import uvloop
 
 import headrace
 from benchmarks.cpu import CpuMeter
+from benchmarks.quiet import Patience
 from benchmarks.service import Service, serving
 from headrace_server.storage.embedded import EmbeddedSettings, locate
 
@@ -38,6 +39,7 @@ class Arena:
         postmaster: The database's first process.
         client: The SDK's client, for models and for publishing.
         meter: Processor time.
+        patience: How long the run may still wait for a quiet machine.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Arena:
     postmaster: psutil.Process
     client: headrace.Client
     meter: CpuMeter
+    patience: Patience
     _runner: asyncio.Runner
 
     def wait(self, work: Coroutine[Any, Any, Returned]) -> Returned:
@@ -78,8 +81,12 @@ class Arena:
 
 
 @contextmanager
-def arena() -> Iterator[Arena]:
-    """Build an arena, and take it down."""
+def arena(patience_s: float = 60.0) -> Iterator[Arena]:
+    """Build an arena, and take it down.
+
+    Args:
+        patience_s: Seconds that may be spent waiting for a quiet machine.
+    """
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     folder.chmod(0o711)  # the database's account has to pass through
     data = folder / "data"
@@ -93,6 +100,7 @@ def arena() -> Iterator[Arena]:
                 headrace.connect(service.grpc) as client,
                 asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
             ):
-                yield Arena(folder, service, place.url, postmaster, client, CpuMeter(postmaster.pid), runner)
+                meter, patience = CpuMeter(postmaster.pid), Patience(patience_s)
+                yield Arena(folder, service, place.url, postmaster, client, meter, patience, runner)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

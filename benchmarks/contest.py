@@ -19,6 +19,7 @@ from benchmarks.arena import Arena
 from benchmarks.cpu import Cpu
 from benchmarks.figures import Spread, ratios, rounded
 from benchmarks.outcome import Grid
+from benchmarks.quiet import Others, undisturbed
 from benchmarks.rows import Row, Shape
 from benchmarks.tables import Table
 
@@ -59,6 +60,8 @@ class Turn:
     rows: int
     seconds: float
     cpu: Cpu
+    others: float = 0.0
+    """Share of the machine that strangers took meanwhile."""
 
     @property
     def us_a_row(self) -> float:
@@ -77,16 +80,21 @@ class Results:
         return Spread.of(self.costs(name))
 
     def costs(self, name: str) -> list[float]:
-        """Return a subject's microseconds a row, round by round."""
-        return [turn.us_a_row for turn in self.turns[name]]
+        """Return a subject's microseconds a row in its undisturbed turns."""
+        turns = self.turns[name]
+        calm = undisturbed([turn.others for turn in turns])
+        return [turn.us_a_row for turn, counts in zip(turns, calm, strict=True) if counts]
 
     def rate(self, name: str) -> float:
         """Return a subject's rows a second."""
         return 1e6 / self.cost(name).median
 
     def ratio(self, name: str, to: str) -> Spread:
-        """Return how many times as fast a subject is as another."""
-        return ratios(self.costs(name), self.costs(to))
+        """Return how many times as fast a subject is as another, in the rounds in which both were undisturbed."""
+        pairs = list(zip(self.turns[name], self.turns[to], strict=True))
+        calm = undisturbed([max(here.others, there.others) for here, there in pairs])
+        pairs = [pair for pair, counts in zip(pairs, calm, strict=True) if counts]
+        return ratios([here.us_a_row for here, _ in pairs], [there.us_a_row for _, there in pairs])
 
     def grid(self, title: str, to: str, note: str = "") -> Grid:
         """Return all subjects as a table, with each one's speed against `to`."""
@@ -167,15 +175,18 @@ class Supply:
 def _turn(arena: Arena, subject: Subject) -> Turn:
     arena.execute("CHECKPOINT")
     gc.collect()
+    arena.patience.wait()
     gc.freeze()  # what the rows weigh for Python's collector is the harness's business, whoever takes the turn
-    before = arena.meter.read(subject.service_pid())
+    before, others = arena.meter.read(subject.service_pid()), Others()
     begun = perf_counter()
     subject.run()
     seconds = perf_counter() - begun
     cpu = arena.meter.read(subject.service_pid()).since(before)
+    share = others.share(cpu.client + cpu.service + cpu.database)
+    arena.patience.shares.append(share)
     gc.unfreeze()
-    _tell(f"{subject.name}: {1e6 * seconds / subject.row_count:.2f} µs/row")
-    return Turn(subject.row_count, seconds, cpu)
+    _tell(f"{subject.name}: {1e6 * seconds / subject.row_count:.2f} µs/row, others took {share:.0%}")
+    return Turn(subject.row_count, seconds, cpu, share)
 
 
 def _tell(text: str) -> None:

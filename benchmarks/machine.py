@@ -34,11 +34,6 @@ def facts(arena: Arena) -> dict[str, object]:
     }
 
 
-def load() -> float:
-    """Return the machine's load of the last minute: above the cores, wall clocks tell little."""
-    return os.getloadavg()[0]
-
-
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

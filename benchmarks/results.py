@@ -13,37 +13,34 @@ from benchmarks.targets import held_against
 FOLDER = Path(__file__).parent / "results"
 
 
-def write(
-    folder: Path, outcome: Outcome, machine: dict[str, object], *, load: tuple[float, float], took_s: float
-) -> None:
+def write(folder: Path, outcome: Outcome, machine: dict[str, object], *, took_s: float) -> None:
     """Write everything.
 
     Args:
         folder: Where.
         outcome: What was found; its figures are top-level keys of latest.json, under their public names.
         machine: What it was found on.
-        load: The machine's load before and after: above the number of cores somebody else was busy, too.
         took_s: How long it took.
     """
     folder.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = {"when": when, "took_s": round(took_s), "load": {"before": load[0], "after": load[1]}, **machine}
+    facts = {"when": when, "took_s": round(took_s), **machine}
     figures = {name: float(f"{value:.4g}") for name, value in sorted(outcome.figures.items())}
     spreads = {name: [float(f"{end:.4g}") for end in ends] for name, ends in sorted(outcome.spreads.items())}
     text = json.dumps(figures | {"spread": spreads, "machine": facts}, indent=2, ensure_ascii=False)
     (folder / "latest.json").write_text(text + "\n")
     grids = [held_against(outcome.figures, outcome.spreads), *outcome.grids]
-    measured = f"{_told(facts, load)}\n\n" + "\n".join(grid.markdown() for grid in grids)
+    measured = f"{_told(facts)}\n\n" + "\n".join(grid.markdown() for grid in grids)
     (folder / "latest.md").write_text(measured)
     if folder == FOLDER:
         page.PAGE.write_text(page.renewed(page.PAGE.read_text(), measured))
     pictures.draw(outcome, folder)
 
 
-def _told(facts: dict[str, object], load: tuple[float, float]) -> str:
+def _told(facts: dict[str, object]) -> str:
     return (
         f"Measured {facts['when']} on {facts['cores']} cores ({facts['processor']}, {facts['memory_gb']} GB), Linux "
         f"{facts['kernel']}, Python {facts['python']}, PostgreSQL {facts['postgresql']}, TimescaleDB "
-        f"{facts['timescaledb']} (fsync {facts['fsync']}), headrace at `{facts['commit']}`. The machine's load was "
-        f"{load[0]:.1f} before and {load[1]:.1f} after."
+        f"{facts['timescaledb']} (fsync {facts['fsync']}), headrace at `{facts['commit']}`. Share of the machine that "
+        f"other processes took during the turns: {facts['others']}."
     )

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import headrace
 from benchmarks.arena import Arena
 from benchmarks.figures import Spread
 from benchmarks.outcome import Grid, Outcome
+from benchmarks.quiet import Others, undisturbed
 from benchmarks.rows import THIRTEEN
 from benchmarks.scale import Scale
 from benchmarks.tables import make_table
 from headrace import Identity
 
 A_SECOND = 1_000
+PAIRS = 6
 NOTE = (
     "One thread computes without pause, in Python alone, so that it holds the interpreter's lock all the time: the "
     "worst case. With logging it calls log() for 1,000 events a second, while the SDK encodes and sends them. "
-    "Turns with and without logging alternate; a loss is taken of two neighbours."
+    "Turns with and without logging alternate, each neighbour first in turn; a loss is taken of two neighbours."
 )
+
+
+@dataclass(frozen=True)
+class Work:
+    """One turn: units of work a second, and the share of the machine that strangers took."""
+
+    rate: float
+    others: float
 
 
 def run(arena: Arena, scale: Scale) -> Outcome:
@@ -27,28 +38,38 @@ def run(arena: Arena, scale: Scale) -> Outcome:
     table = make_table(arena, "busy", THIRTEEN, Identity.APPEND)
     own = list(THIRTEEN.types)
     events = [{name: row[name] for name in own} for row in THIRTEEN.rows(1_000)]
-    losses, alone, logging = [], [], []
+    pairs: list[tuple[Work, Work]] = []
     with headrace.connect(arena.service.grpc) as client:
         log = client.model(table.name).log
-        seconds = scale.seconds / 5
-        _work(0.5, lambda number: log(events[number % len(events)]))
-        for _ in range(2 * scale.rounds):
-            alone.append(_work(seconds, None))
-            logging.append(_work(seconds, lambda number: log(events[number % len(events)])))
-            losses.append(1 - logging[-1] / alone[-1])
+
+        def turn(logs: bool) -> Work:
+            arena.patience.wait()
+            return _work(arena, scale.seconds / 8, (lambda n: log(events[n % len(events)])) if logs else None)
+
+        turn(True)
+        for number in range(PAIRS * max(1, scale.rounds // 2)):
+            first = turn(number % 2 == 0)
+            second = turn(number % 2 == 1)
+            pairs.append((second, first) if number % 2 == 0 else (first, second))
         client.flush()
-    loss = Spread.of(losses)
-    line = [f"{Spread.of(alone).median:,.0f}", f"{Spread.of(logging).median:,.0f}"]
-    line.append(f"{loss.median:.1%} ({loss.low:.1%} – {loss.high:.1%})")
-    grid = Grid("A busy serving thread", ["units/s alone", "units/s, logging 1,000 events/s", "loss"], [line], NOTE)
+    calm = undisturbed([max(alone.others, logging.others) for alone, logging in pairs])
+    pairs = [pair for pair, counts in zip(pairs, calm, strict=True) if counts]
+    loss = Spread.of([1 - logging.rate / alone.rate for alone, logging in pairs])
+    rates = [Spread.of([pair[which].rate for pair in pairs]).median for which in (0, 1)]
+    shown = f"{loss.median:.1%} ({loss.low:.1%} – {loss.high:.1%})"
+    line = [*(f"{rate:,.0f}" for rate in rates), shown, str(len(pairs))]
+    heads = ["units/s alone", "units/s, logging 1,000 events/s", "loss", "pairs"]
     return Outcome(
-        figures={"loss.busy_thread": loss.median}, spreads={"loss.busy_thread": (loss.low, loss.high)}, grids=[grid]
+        figures={"loss.busy_thread": loss.median},
+        spreads={"loss.busy_thread": (loss.low, loss.high)},
+        grids=[Grid("A busy serving thread", heads, [line], NOTE)],
     )
 
 
-def _work(seconds: float, log: Callable[[int], object] | None) -> float:
-    """Compute for so long; return units of work a second."""
+def _work(arena: Arena, seconds: float, log: Callable[[int], object] | None) -> Work:
+    """Compute for so long, and log meanwhile where asked to."""
     clock = time.perf_counter
+    before, others = arena.meter.read(arena.service.pid), Others()
     begun = clock()
     units = logged = 0
     while (passed := clock() - begun) < seconds:
@@ -61,4 +82,5 @@ def _work(seconds: float, log: Callable[[int], object] | None) -> float:
             while logged < due:
                 log(logged)
                 logged += 1
-    return units / passed
+    spent = arena.meter.read(arena.service.pid).since(before)
+    return Work(units / passed, others.share(spent.client + spent.service + spent.database))
