@@ -35,8 +35,6 @@ class JsonService:
         self._server = PeerProcess("benchmarks.peers.json_service")
         self._posters = ThreadPoolExecutor(AT_A_TIME)
         self._connections: SimpleQueue[http.client.HTTPConnection] = SimpleQueue()
-        for _ in range(AT_A_TIME):
-            self._connections.put(self._connected())
 
     def _connected(self) -> http.client.HTTPConnection:
         deadline = time.monotonic() + READY_S
@@ -52,8 +50,12 @@ class JsonService:
                 return connection
 
     def prepare(self, rows: Sequence[Row]) -> None:
-        """Take the rows."""
+        """Take the rows, and connect anew: the service does not keep a silent connection for long."""
         self._rows = rows
+        while not self._connections.empty():
+            self._connections.get().close()
+        for _ in range(AT_A_TIME):
+            self._connections.put(self._connected())
 
     def run(self) -> None:
         """Post them all."""
