@@ -1,21 +1,39 @@
 """Runs one outside program with a deadline, optionally as another account.
 
 In: the command. Out: what it printed. A failure, a missing program and a missed deadline are all `CommandError`.
-`subprocess` in a thread and not the event loop's own subprocesses, since uvloop's cannot change the account. A
-cancelled caller leaves nothing behind: the program and its children are killed, which also ends the thread that waits.
+A cancelled caller leaves nothing behind: the program and its children are killed, which also ends the waiting thread.
+
+Nothing here forks: a forked copy of a process with busy gRPC threads in it crashes nearly every second time, before it
+becomes anything. So it is `subprocess`, which gets along without (vfork) as long as it need not change the account;
+that is left to a small Python program, which then becomes the command.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headrace_server.storage.embedded.account import Account
 from headrace_server.storage.embedded.errors import CommandError
+
+# Runs a command as another account: uid, gid, command… Once changed, the account may not even reach Python's library.
+AS_ACCOUNT = """
+import os, sys
+uid, gid = map(int, sys.argv[1:3])
+os.setgroups([])
+os.setgid(gid)
+os.setuid(uid)
+try:
+    os.execv(sys.argv[3], sys.argv[3:])
+except OSError as error:
+    sys.exit(f"{sys.argv[3]} could not be started: {error}")
+"""
 
 # The rest of our environment may hold keys, and anything in PG* or LD_* would lead PostgreSQL astray.
 PASSED_ON = ("PATH", "HOME", "TMPDIR")
@@ -41,10 +59,18 @@ def spawn(
     Raises:
         CommandError: The program could not be started.
     """
+    program, *options = (os.fspath(part) for part in command)
+    arguments = [program, *options]
+    if account is not None:
+        found = shutil.which(program)
+        if found is None:
+            raise CommandError(program, "could not be started: there is no such program")
+        changing = (sys.executable, "-I", "-S", "-c", AS_ACCOUNT, str(account.uid), str(account.gid))
+        arguments = [*changing, found, *options]
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         return subprocess.Popen(  # noqa: S603 — fixed programs, no shell
-            [os.fspath(part) for part in command],
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
@@ -52,12 +78,9 @@ def spawn(
             env={**passed_on, "LC_ALL": "C", **(environment or {})},
             start_new_session=True,
             umask=0o022,
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
         )
     except OSError as error:
-        raise CommandError(os.fspath(command[0]), f"could not be started: {error}") from error
+        raise CommandError(program, f"could not be started: {error}") from error
 
 
 async def run(
