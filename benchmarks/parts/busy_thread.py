@@ -21,8 +21,8 @@ PAIRS = 6
 NOTE = (
     "One thread computes without pause, in Python alone, so that it holds the interpreter's lock all the time: the "
     "worst case. With logging it calls log() for 1,000 events a second, while the SDK encodes and sends them. Units "
-    "are told a second of the process's processor time, so that a busy machine is no loss; what the SDK's threads spend "
-    "without the lock counts as lost, too. "
+    "are told a second of the process's processor time, so that a busy machine is no loss; what the SDK's threads "
+    "spend without the lock counts as lost, too. "
     "Turns with and without logging alternate, each neighbour first in turn; a loss is taken of two neighbours."
 )
 
