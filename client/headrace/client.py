@@ -1,6 +1,6 @@
 """The client: the front door of the SDK.
 
-It owns two lanes (events, labels), the registry's connection and the counters; nothing of it starts a thread or a
+It owns two lanes (events, labels), the connection for unary calls and the counters; nothing of it starts a thread or a
 connection before it is needed, so `connect` never waits and a model server starts while headrace is away.
 """
 
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from headrace import lifetime
+from headrace.calls import Calls
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
@@ -46,7 +47,8 @@ class Client:
         self._events = self._lane(batch_pb2.RECORD_KIND_EVENTS, project)
         self._labels = self._lane(batch_pb2.RECORD_KIND_LABELS, project)
         self._publisher = Publisher(self._events, self._labels)
-        self._registry = Registry(link, project, self.settings)
+        self._calls = Calls(link, project, self.settings)
+        self._registry = Registry(self._calls)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -205,7 +207,7 @@ class Client:
                 lane.close(deadline)
             except UnackedError as error:
                 errors.append(error)
-        self._registry.close()
+        self._calls.close()
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -241,7 +243,7 @@ class Client:
         """Leave the network while the process forks. Called by lifetime.py, as the next two."""
         for lane in (self._events, self._labels):
             lane.before_fork(deadline)
-        self._registry.before_fork()
+        self._calls.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
@@ -254,7 +256,7 @@ class Client:
         self._notices.after_fork_in_child()
         for lane in (self._events, self._labels):
             lane.after_fork_in_child()
-        self._registry.after_fork_in_child()
+        self._calls.after_fork_in_child()
 
 
 def connect(
