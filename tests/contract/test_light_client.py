@@ -32,12 +32,12 @@ print(json.dumps(sorted(name for name in files if not name.startswith("_"))))
     assert set(json.loads(imported)) <= ALLOWED
 
 
-def test_every_module_but_the_frames_can_be_imported(environment: LightEnvironment) -> None:
+def test_every_module_but_the_frames_and_the_pytest_fixture_can_be_imported(environment: LightEnvironment) -> None:
     environment.run(
         """
 import importlib, pkgutil, headrace
 for module in pkgutil.walk_packages(headrace.__path__, "headrace."):
-    if module.name not in {"headrace.frames", "headrace.arrow_columns"}:
+    if module.name not in {"headrace.frames", "headrace.arrow_columns", "headrace.testing.pytest_plugin"}:
         importlib.import_module(module.name)
 """
     )
@@ -60,7 +60,7 @@ def test_events_and_labels_arrive_with_the_light_client(environment: LightEnviro
     environment.run(
         """
 import headrace
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 with FakeService() as service, headrace.connect(service.address) as client:
     model = client.model("m")
     event_id = model.log({"x": 1.0, "tags": ["a"], "embedding": [0.5, 1.0]}, prediction=0.5)
@@ -78,7 +78,7 @@ def test_what_needs_pyarrow_says_how_to_get_it(environment: LightEnvironment) ->
     said = environment.run(
         """
 import headrace
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 with FakeService() as service, headrace.connect(service.address) as client:
     try:
         client.model("m").publish("rows.parquet")

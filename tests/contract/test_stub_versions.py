@@ -19,7 +19,7 @@ from headrace.v1 import (
     batch_pb2, error_reason_pb2, ingest_service_pb2, ingest_service_pb2_grpc, model_pb2, model_service_pb2,
     model_service_pb2_grpc, result_pb2,
 )
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 
 with FakeService() as service, headrace.connect(service.address) as client:
     schema = headrace.Schema(features={"x": "float64"}, predictions={"score": "float64"}, labels={"late": "bool"})

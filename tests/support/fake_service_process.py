@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 
 _TESTS = Path(__file__).parent.parent
 

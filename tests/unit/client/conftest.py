@@ -10,7 +10,7 @@ import pytest
 
 import headrace
 from headrace import Settings
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 
 QUICK = {"backoff_initial_s": 0.01, "backoff_max_s": 0.05}
 """Settings that make reconnects quick."""

@@ -14,8 +14,8 @@ import pytest
 import headrace
 import headrace.aio
 from headrace import Schema, Settings
+from headrace.testing import FakeService
 from support.eventually import eventually
-from support.fake_service import FakeService
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pytest
 
 import headrace
 from headrace import Overflow
+from headrace.testing import FakeService, Rejection
 from headrace.v1 import error_reason_pb2, model_pb2
 from support.eventually import eventually
-from support.fake_ledger import Rejection
-from support.fake_service import FakeService
 
 Connect = Callable[..., headrace.Client]
 

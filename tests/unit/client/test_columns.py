@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from headrace import wire
 from headrace.columns import MixedColumn, UnencodableRows, add_column
+from headrace.testing.batch_rows import rows_of_batch
 from headrace.v1 import batch_pb2
-from support.batch_rows import rows_of_batch
 
 
 def through_the_wire(values: Sequence[object]) -> list[object]:

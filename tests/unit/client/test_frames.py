@@ -23,9 +23,9 @@ from headrace import InvalidArgumentError, wire
 from headrace.arrow_columns import add_array
 from headrace.frames import ArrowTable
 from headrace.table import EncodedBatch, Header, Limits, encode
+from headrace.testing import FakeService
+from headrace.testing.batch_rows import rows_of_batch
 from headrace.v1 import batch_pb2
-from support.batch_rows import rows_of_batch
-from support.fake_service import FakeService
 
 T0 = datetime(2013, 1, 1, tzinfo=UTC)
 

@@ -12,10 +12,9 @@ import pytest
 
 import headrace
 from headrace import Schema
+from headrace.testing import FakeService, Rejection, Status
 from headrace.v1 import error_reason_pb2
 from support.eventually import eventually
-from support.fake_ledger import Rejection
-from support.fake_service import FakeService, Status
 
 Connect = Callable[..., headrace.Client]
 START = datetime(2013, 1, 1, tzinfo=UTC)

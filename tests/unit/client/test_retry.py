@@ -9,8 +9,8 @@ import pytest
 
 from headrace.errors import FencedError, ModelNotFoundError
 from headrace.retry import TRANSPORT_RETRYABLE, Backoff, service_error
+from headrace.testing import Status
 from headrace.v1 import error_reason_pb2
-from support.fake_service import Status
 
 
 class Ended(grpc.RpcError):

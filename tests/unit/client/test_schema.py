@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import grpc
@@ -12,7 +13,8 @@ import pytest
 
 import headrace
 from headrace import Column, ColumnKind, Identity, InvalidArgumentError, Schema, UnknownColumns, ValueType
-from support.fake_service import FakeService, Status
+from headrace.testing import FakeService
+from support.eventually import eventually
 
 Connect = Callable[..., headrace.Client]
 
@@ -126,16 +128,11 @@ def test_a_registry_that_is_away_is_called_again_until_it_answers(
     service: FakeService, client: headrace.Client
 ) -> None:
     client.register(Schema(features={"x": "float64"}), name="m")
-    service.behaviour.refuse_open = Status(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE", retry_after_s=0.01)
-    original = service._note
-
-    def note_and_come_back(context: grpc.ServicerContext) -> None:
-        original(context)
-        if len(service.metadata) > 3:
-            service.behaviour.refuse_open = None
-
-    service._note = note_and_come_back  # type: ignore[method-assign]
-    assert client.get_model("m").name == "m"
+    with ThreadPoolExecutor(1) as thread:
+        with service.unavailable():
+            waiting = thread.submit(client.get_model, "m")
+            eventually(lambda: len(service.metadata) > 3)
+        assert waiting.result().name == "m"
 
 
 def test_a_registry_that_stays_away_is_given_up_at_the_deadline(connect: Connect) -> None:

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 import headrace
+from headrace.testing import FakeService, Status
 from headrace.v1 import batch_pb2
 from support.eventually import eventually
-from support.fake_service import FakeService, Status
 
 Connect = Callable[..., headrace.Client]
 UNAVAILABLE = Status(grpc.StatusCode.UNAVAILABLE)
@@ -222,7 +222,7 @@ def test_a_fenced_session_is_over_and_never_sends_its_rows_again(service: FakeSe
 def test_an_open_that_is_refused_for_good_ends_the_session_with_its_reason(
     service: FakeService, connect: Connect, refusal: Status
 ) -> None:
-    service.behaviour.refuse_open = refusal
+    service.behaviour.refuse = refusal
     client = connect()
     client.model("m").log({"x": 1.0})
     eventually(lambda: client._events.session.is_over)
@@ -234,11 +234,11 @@ def test_an_open_that_is_refused_for_good_ends_the_session_with_its_reason(
 
 
 def test_an_open_that_is_refused_for_now_is_tried_again(service: FakeService, connect: Connect) -> None:
-    service.behaviour.refuse_open = Status(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_after_s=0.0)
+    service.behaviour.refuse = Status(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_after_s=0.0)
     client = connect()
     client.model("m").log({"x": 1.0}, event_id="a")
     eventually(lambda: len(service.opens) >= 3)
-    service.behaviour.refuse_open = None
+    service.behaviour.refuse = None
     client.flush(10)
     assert ids(service) == ["a"]
 

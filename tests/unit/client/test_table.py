@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.table import EncodedBatch, Header, Limits, RefusedRow, RowTable, encode
+from headrace.testing.batch_rows import rows_of_batch
 from headrace.v1 import batch_pb2
-from support.batch_rows import rows_of_batch
 
 HEADER = Header(batch_pb2.RECORD_KIND_EVENTS, "m", "v1")
 WIDE = Limits(rows=1_000, bytes=1_000_000)

@@ -1,7 +1,7 @@
 import pytest
 
 import headrace as sdk
-from support.fake_service import FakeService
+from headrace.testing import FakeService
 
 
 @pytest.fixture

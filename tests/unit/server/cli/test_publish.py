@@ -3,10 +3,9 @@ import pytest
 from pyarrow import parquet
 
 import headrace as sdk
+from headrace.testing import FakeService, Rejection
 from headrace.v1 import error_reason_pb2
 from headrace_server.cli.publish import count_rows
-from support.fake_ledger import Rejection
-from support.fake_service import FakeService
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
+from headrace.testing import FakeService, Rejection, Status
 from headrace.v1 import (
     batch_pb2,
     error_reason_pb2,
@@ -19,8 +20,6 @@ from headrace.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
 )
-from support.fake_ledger import Rejection
-from support.fake_service import FakeService, Status
 
 
 class Conversation:
@@ -193,7 +192,7 @@ def test_dropped_acks_do_not_drop_rows(service: FakeService) -> None:
 
 
 def test_a_status_of_ours_carries_its_details(service: FakeService) -> None:
-    service.behaviour.refuse_open = Status(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_after_s=1.5)
+    service.behaviour.refuse = Status(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_after_s=1.5)
     with talk(service) as stream:
         stream.send(open=ingest_service_pb2.Open(producer_id=stream.producer_id))
         with pytest.raises(grpc.RpcError) as caught:
