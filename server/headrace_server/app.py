@@ -14,8 +14,12 @@ from uuid import uuid4
 import grpc
 import structlog
 
-from headrace.v1 import batch_pb2, model_service_pb2, model_service_pb2_grpc
+from headrace.v1 import batch_pb2, key_service_pb2, key_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
 from headrace.version import __version__
+from headrace_server.access import keys
+from headrace_server.access.gate import Gate
+from headrace_server.access.key_directory import KeyDirectory
+from headrace_server.access.key_servicer import KeyServicer
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.batcher import Batcher
 from headrace_server.config import Settings
@@ -29,6 +33,7 @@ from headrace_server.http.operations import Operations
 from headrace_server.http.publishing import Publishing
 from headrace_server.http.routes import http_app
 from headrace_server.http.server import HttpServer, ListenError
+from headrace_server.intake.access_interceptor import AccessInterceptor
 from headrace_server.intake.admission import READING_SHARE, MemoryBudget
 from headrace_server.intake.grpc_server import make_server
 from headrace_server.intake.ingest_servicer import SERVICE as INGEST
@@ -39,7 +44,7 @@ from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
 from headrace_server.labels.kind import LabelsKind
 from headrace_server.labels.resolver import Resolver
-from headrace_server.models.listener import ModelListener
+from headrace_server.models.ddl_transaction import CHANNEL as MODELS_CHANNEL
 from headrace_server.models.model_servicer import ModelServicer
 from headrace_server.models.registry import Registry
 from headrace_server.ops import reflection
@@ -48,10 +53,12 @@ from headrace_server.ops.health import Health
 from headrace_server.ops.metrics import Metrics
 from headrace_server.stopping import Grace, StopRequest, on_signals
 from headrace_server.storage.database import Database, open_database
+from headrace_server.storage.listener import Listener
 
 log = structlog.get_logger(__name__)
 
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -89,9 +96,11 @@ async def _serve(
     on_ready: Callable[[ServingAddresses], None] | None,
 ) -> None:
     metrics = Metrics(version=__version__, instance=instance)
-    health = Health([INGEST, MODELS])
+    health = Health([INGEST, MODELS, KEYS])
     watch = CommitWatch(metrics, health.set_ready, database.probe)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
+    directory = KeyDirectory(database.pool)
+    gate = Gate(directory if settings.access.require_keys else None)
     resolver = Resolver(database.connect, registry)
     labels = LabelsKind(resolver.wake)
     kinds: dict[int, RecordKind] = {
@@ -118,12 +127,13 @@ async def _serve(
     )
     _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)
-    server = make_server(settings.intake, [CallInterceptor(metrics)])
+    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(gate)])
     streams.add_to(server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(registry), server)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(database.pool), server)
     await health.add_to(server)
     if settings.listen.reflection:
-        reflection.enable(server, [INGEST, MODELS])
+        reflection.enable(server, [INGEST, MODELS, KEYS])
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)
     http = HttpServer(
         http_app(
@@ -131,6 +141,7 @@ async def _serve(
             Models(registry),
             Operations(metrics, lambda: health.ready, __version__, grpc_address),
             metrics,
+            gate,
         ),
         host=settings.listen.http_host,
         port=settings.listen.http_port,
@@ -139,9 +150,11 @@ async def _serve(
     )
     addresses = ServingAddresses(grpc_address, http.bind())
 
+    followers = {MODELS_CHANNEL: registry.read_announced, keys.CHANNEL: directory.read_again}
     async with asyncio.TaskGroup() as tasks:
         background = [
-            tasks.create_task(ModelListener(database.connect, registry).run()),
+            tasks.create_task(Listener(database.connect, followers).run()),
+            tasks.create_task(directory.run()),
             tasks.create_task(watch.run()),
             tasks.create_task(LedgerHorizon(database.connect).run()),
             tasks.create_task(resolver.run()),

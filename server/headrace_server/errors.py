@@ -98,6 +98,12 @@ class NameInvalidError(InvalidRequestError):
     reason = "NAME_INVALID"
 
 
+class KeyInvalidError(InvalidRequestError):
+    """A key that cannot be made as asked."""
+
+    reason = "KEY_INVALID"
+
+
 class SeqGapError(HeadraceError):
     """A batch is missing before this one."""
 
@@ -133,6 +139,13 @@ class ModelNotFoundError(HeadraceError):
     reason = "MODEL_NOT_FOUND"
 
 
+class KeyNotFoundError(HeadraceError):
+    """The project has no such key."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "KEY_NOT_FOUND"
+
+
 class TypeConflictError(HeadraceError):
     """A column or model is registered otherwise."""
 
@@ -145,6 +158,20 @@ class ProjectDeniedError(HeadraceError):
 
     code = grpc.StatusCode.PERMISSION_DENIED
     reason = "PROJECT_DENIED"
+
+
+class CredentialInvalidError(HeadraceError):
+    """No credential, or one that is not, or no longer, good."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    reason = "CREDENTIAL_INVALID"
+
+
+class ScopeDeniedError(HeadraceError):
+    """The credential is good, but not for this."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "SCOPE_DENIED"
 
 
 class RetryableError(HeadraceError):

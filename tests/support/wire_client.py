@@ -89,33 +89,34 @@ def is_retryable(status: status_pb2.Status) -> bool:
 class WireClient:
     """A channel to the service and its stubs."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, api_key: str = "") -> None:
         self.channel = channel
+        self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self.ingest = IngestServiceStub(channel)
         self.models = ModelServiceStub(channel)
 
     def stream(self, timeout_s: float = CALL_S) -> WireStream:
         """Begin a stream."""
-        return WireStream(self.ingest.Ingest(timeout=timeout_s))
+        return WireStream(self.ingest.Ingest(timeout=timeout_s, metadata=self.metadata))
 
     async def publish(self, batch: batch_pb2.Batch, request_id: str | None = None, project: str = "") -> Any:
         """Publish a batch; returns its result."""
         request = pb.PublishRequest(request_id=request_id or str(uuid4()), project=project, batch=batch)
-        return (await self.ingest.Publish(request, timeout=CALL_S)).result
+        return (await self.ingest.Publish(request, timeout=CALL_S, metadata=self.metadata)).result
 
     async def register(self, name: str = "flight_delay", **fields: Any) -> model_pb2.Model:
         """Register a model; by default one with a column of most types."""
         model = model_pb2.Model(name=name, **({"columns": COLUMNS} | fields))
         request = model_service_pb2.RegisterModelRequest(model=model)
-        return (await self.models.RegisterModel(request, timeout=CALL_S)).model
+        return (await self.models.RegisterModel(request, timeout=CALL_S, metadata=self.metadata)).model
 
 
 @asynccontextmanager
-async def wire_client(address: str) -> AsyncIterator[WireClient]:
+async def wire_client(address: str, api_key: str = "") -> AsyncIterator[WireClient]:
     """Connect to the service."""
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
-        yield WireClient(channel)
+        yield WireClient(channel, api_key)
 
 
 def column(name: str, value_type: str, kind: str = "FEATURE", dimension: int = 0) -> model_pb2.ModelColumn:

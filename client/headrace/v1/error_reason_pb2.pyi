@@ -84,6 +84,14 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A quota of the project is used up; QuotaFailure names it. Carries RetryInfo: RESOURCE_EXHAUSTED."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 22
     """A defect of the service; its logs have it under the metadata's incident. INTERNAL."""
+    ERROR_REASON_SCOPE_DENIED: _ErrorReason.ValueType  # 23
+    """The credential's scopes do not include what the call, or the kind of the batch's rows, needs. PERMISSION_DENIED; on a
+    stream, rows of a kind that the key may not send are rejected with it. Example: labels under a key for ingest alone.
+    """
+    ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """The project has no such key. NOT_FOUND."""
+    ERROR_REASON_KEY_INVALID: _ErrorReason.ValueType  # 25
+    """A key cannot be made as asked; BadRequest names each field. INVALID_ARGUMENT. Example: no scopes."""
     ERROR_REASON_UNKNOWN_KIND: _ErrorReason.ValueType  # 40
     """The batch's kind is none this service serves."""
     ERROR_REASON_UNKNOWN_MODEL: _ErrorReason.ValueType  # 41
@@ -200,6 +208,14 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 21
 """A quota of the project is used up; QuotaFailure names it. Carries RetryInfo: RESOURCE_EXHAUSTED."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 22
 """A defect of the service; its logs have it under the metadata's incident. INTERNAL."""
+ERROR_REASON_SCOPE_DENIED: ErrorReason.ValueType  # 23
+"""The credential's scopes do not include what the call, or the kind of the batch's rows, needs. PERMISSION_DENIED; on a
+stream, rows of a kind that the key may not send are rejected with it. Example: labels under a key for ingest alone.
+"""
+ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 24
+"""The project has no such key. NOT_FOUND."""
+ERROR_REASON_KEY_INVALID: ErrorReason.ValueType  # 25
+"""A key cannot be made as asked; BadRequest names each field. INVALID_ARGUMENT. Example: no scopes."""
 ERROR_REASON_UNKNOWN_KIND: ErrorReason.ValueType  # 40
 """The batch's kind is none this service serves."""
 ERROR_REASON_UNKNOWN_MODEL: ErrorReason.ValueType  # 41

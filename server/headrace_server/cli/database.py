@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
+from headrace_server.cli.at_database import beside
 from headrace_server.cli.effective_settings import embedded, loaded
 from headrace_server.cli.failure import fail
 from headrace_server.cli.options import ConfigFile, DataDir
@@ -52,46 +52,10 @@ def psql(context: typer.Context, config: ConfigFile = None, data_dir: DataDir = 
 @verbs.command()
 def migrate(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Bring headrace's schema up to date, as serve does when it starts."""
-    import asyncpg
-
-    from headrace_server.storage.edition import UnsuitableDatabaseError
-    from headrace_server.storage.embedded import EmbeddedDatabaseError
-
-    database = _database(config, data_dir)
-    try:
-        applied = asyncio.run(_migrate(database))
-    except (UnsuitableDatabaseError, EmbeddedDatabaseError) as error:
-        fail(error)
-    except (OSError, asyncpg.PostgresError) as error:
-        fail(f"the database at {database.place} cannot be used: {str(error) or 'it does not answer'}")
-    typer.echo(f"applied {', '.join(map(str, applied))}" if applied else "nothing to do")
-
-
-async def _migrate(database: Database) -> list[int]:
-    from headrace_server.storage.edition import probe
-    from headrace_server.storage.embedded import EmbeddedDatabase, locate
     from headrace_server.storage.migrate import migrate as migrate_schema
-    from headrace_server.storage.pool import connect
 
-    async def upon(target: str) -> list[int]:
-        connection = await connect(target, instance="cli", connect_timeout_s=database.connect_timeout_s)
-        try:
-            await probe(connection, allow_fsync_off=database.allow_fsync_off)
-            return await migrate_schema(connection)
-        finally:
-            await connection.close()
-
-    if database.url is not None:
-        return await upon(database.url.get_secret_value())
-    location = locate(embedded(database))
-    if location is not None and location.running:
-        return await upon(location.public_url)
-    owned = EmbeddedDatabase(embedded(database))
-    await owned.start()
-    try:
-        return await upon(owned.url)
-    finally:
-        await owned.stop()
+    applied = beside(_database(config, data_dir), migrate_schema)
+    typer.echo(f"applied {', '.join(map(str, applied))}" if applied else "nothing to do")
 
 
 def _database(config: Path | None, data_dir: Path | None) -> Database:

@@ -57,6 +57,14 @@ class Listen(Group):
     """Tell gRPC tools (grpcurl) which services there are. Nothing secret: the contract is public."""
 
 
+class Access(Group):
+    """Who may come in."""
+
+    require_keys: bool = False
+    """Let in only calls with an API key, each into its key's project. Off: whoever reaches the ports may do everything.
+    Make the first key with `headrace keys create`."""
+
+
 class Database(Group):
     """Where the rows go: a server that is there, or the embedded one."""
 
@@ -188,6 +196,7 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
+    access: Access = Access()
     database: Database = Database()
     intake: Intake = Intake()
     batching: Batching = Field(default_factory=Batching)

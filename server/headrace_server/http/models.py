@@ -8,13 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headrace_server.access.caller import current_caller
 from headrace_server.errors import ModelNotFoundError
 from headrace_server.http.json_response import JsonResponse
 from headrace_server.models import wire
 from headrace_server.models.schema import ModelSchema
 
 PAGE_MODELS = 100
-DEFAULT_PROJECT = "main"
 
 
 class Directory(Protocol):
@@ -63,5 +63,4 @@ def _shown(model: ModelSchema) -> dict[str, Any]:
 
 
 def _project(request: Request) -> str:
-    project: str = request.path_params.get("project", DEFAULT_PROJECT)
-    return project
+    return current_caller().project_for(request.path_params.get("project", ""))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from grpc import StatusCode
 from starlette.exceptions import HTTPException
 
 from headrace_server.errors import HeadraceError
@@ -30,7 +31,9 @@ def problem(error: HeadraceError, headers: Mapping[str, str] | None = None) -> J
     }
     # Whole seconds, and at least one: 0 would say "now", to everyone at once.
     retry = {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))} if error.retryable else {}
-    return JsonResponse(document, http_status(error), {**(headers or {}), **retry}, MEDIA_TYPE)
+    # HTTP wants a 401 to say how to do better.
+    challenge = {"WWW-Authenticate": "Bearer"} if error.code is StatusCode.UNAUTHENTICATED else {}
+    return JsonResponse(document, http_status(error), {**(headers or {}), **retry, **challenge}, MEDIA_TYPE)
 
 
 def plain_problem(error: HTTPException) -> JsonResponse:

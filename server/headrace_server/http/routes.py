@@ -1,7 +1,11 @@
 """The routes of the HTTP door, each beside what answers it.
 
-Every path of a project has a shorter twin without it, for the project of the credential, or `main`.
+Every path of a project has a shorter twin without it, for the project of the credential, or `main`. A route that
+shows or takes something does what an RPC does, and lets in whom that lets in.
 """
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headrace_server.access.gate import Gate
 from headrace_server.http.doorkeeper import Doorkeeper
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
@@ -20,26 +25,47 @@ from headrace_server.ops.metrics import Metrics
 ROOTS = ("/v1", "/v1/projects/{project}")
 
 
-def http_app(publishing: Publishing, models: Models, operations: Operations, metrics: Metrics) -> Starlette:
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def http_app(publishing: Publishing, models: Models, operations: Operations, metrics: Metrics, gate: Gate) -> Starlette:
     """Return the door."""
+
+    def twin(method: str, endpoint: Endpoint) -> Endpoint:
+        return _guarded(gate, method, endpoint)
+
+    list_models = twin("/headrace.v1.ModelService/ListModels", models.list)
+    get_model = twin("/headrace.v1.ModelService/GetModel", models.get)
+    take_events = twin("/headrace.v1.IngestService/Publish", publishing.events)
+    take_labels = twin("/headrace.v1.IngestService/Publish", publishing.labels)
     routes = [
         Route("/", operations.page),
         Route("/healthz", operations.alive),
         Route("/readyz", operations.ready),
-        Route("/metrics", operations.metrics),
+        Route("/metrics", twin("/metrics", operations.metrics)),
     ]
     for root in ROOTS:
         routes += [
-            Route(root + "/models", models.list),
-            Route(root + "/models/{model}", models.get),
-            Route(root + "/models/{model}/events", publishing.events, methods=["POST"]),
-            Route(root + "/models/{model}/labels", publishing.labels, methods=["POST"]),
+            Route(root + "/models", list_models),
+            Route(root + "/models/{model}", get_model),
+            Route(root + "/models/{model}/events", take_events, methods=["POST"]),
+            Route(root + "/models/{model}/labels", take_labels, methods=["POST"]),
         ]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Doorkeeper, metrics=metrics)],
         exception_handlers={HTTPException: _told},
     )
+
+
+def _guarded(gate: Gate, method: str, endpoint: Endpoint) -> Endpoint:
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        origin = request.client.host if request.client else ""
+        async with gate.let_in(method, request.headers.get("authorization", ""), origin):
+            return await endpoint(request)
+
+    return answer
 
 
 async def _told(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ import structlog
 
 from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server.access.caller import current_caller, denial_of
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.connection import DATABASE_ERRORS
@@ -34,7 +35,6 @@ from headrace_server.storage.outage import told_as_unavailable
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_PROJECT = "main"
 ACQUIRE_TIMEOUT_S = 10.0
 CALL_WAITS_S = 1.0  # for memory; then the caller is told to come back
 
@@ -98,7 +98,8 @@ class IngestService:
 
     async def take_in(self, producer: Producer, epoch: int, batch: batch_pb2.Batch, size_bytes: int) -> PendingBatch:
         """Take a stream's batch in; it waits for its commit from here on."""
-        pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch)
+        denial = "" if current_caller().may_send(batch.kind) else denial_of(batch.kind)
+        pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch, denial=denial)
         self._submit(pending)
         return pending
 
@@ -108,16 +109,19 @@ class IngestService:
         Raises:
             RequestIdInvalidError: request_id is no UUID.
             EmptyBatchError, BatchTooLargeError: The batch cannot be taken at all.
+            ProjectDeniedError, ScopeDeniedError: The caller may not write there, or not such rows.
             RequestIdReusedError: The id stands for other bytes.
             OverloadedError, DrainingError, DatabaseUnavailableError: Later, or elsewhere.
         """
         self._check_draining()
+        caller, batch = current_caller(), request.batch
+        project = caller.project_for(request.project)
+        caller.check_may_send(batch.kind)
         try:
             request_id = UUID(request.request_id)
         except ValueError:
             text = f"request_id must be a UUID, not {request.request_id[:60]!r}"
             raise RequestIdInvalidError(text, fields={"request_id": "must be a UUID"}) from None
-        batch = request.batch
         payload = batch.SerializeToString(deterministic=True)
         if len(payload) > self.limits.max_batch_bytes:
             text = (
@@ -126,7 +130,6 @@ class IngestService:
             raise BatchTooLargeError(text, fields={"batch": text})
         if batch.WhichOneof("form") is None:
             raise EmptyBatchError("the batch has no rows", fields={"batch": "columns, rows or json must be there"})
-        project = request.project or DEFAULT_PROJECT
         with told_as_unavailable():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 await _check_project(connection, project)
@@ -181,4 +184,4 @@ class IngestService:
 async def _check_project(connection: "asyncpg.Connection[asyncpg.Record]", project: str) -> None:
     known = "SELECT EXISTS (SELECT FROM headrace.projects WHERE name = $1)"
     if "\0" in project or not await connection.fetchval(known, project):
-        raise ProjectDeniedError(f"project {project!r} is not yours to write to")
+        raise ProjectDeniedError(f"project {project!r} is not yours")

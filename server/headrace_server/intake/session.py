@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server.access.caller import current_caller
 from headrace_server.batching.batch import Producer
 from headrace_server.copying.opening import Opening
 from headrace_server.errors import (
@@ -34,7 +35,7 @@ from headrace_server.errors import (
 from headrace_server.intake.admission import ReadAllowance, Reservation
 from headrace_server.intake.answers import Answers
 from headrace_server.intake.limits import LIGHTEST, weight
-from headrace_server.intake.service import DEFAULT_PROJECT, IngestService
+from headrace_server.intake.service import IngestService
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +96,9 @@ class IngestSession:
         if request.WhichOneof("message") != "open":
             raise OpenExpectedError(f"the first message must be open, not {request.WhichOneof('message')}")
         wanted = request.open
+        project = current_caller().project_for(wanted.project)
         try:
-            producer = Producer(wanted.project or DEFAULT_PROJECT, UUID(wanted.producer_id))
+            producer = Producer(project, UUID(wanted.producer_id))
         except ValueError:
             text = f"producer_id must be a UUID, not {wanted.producer_id[:60]!r}"
             raise ProducerIdInvalidError(text, fields={"open.producer_id": "must be a UUID"}) from None

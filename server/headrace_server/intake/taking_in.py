@@ -98,6 +98,7 @@ class TakingIn:
         *,
         epoch: int = 0,
         payload_hash: bytes = b"",
+        denial: str = "",
     ) -> PendingBatch:
         """Decode and validate a batch.
 
@@ -107,6 +108,7 @@ class TakingIn:
             size_bytes: Its size on the wire.
             epoch: Epoch of the session; 0 for a request.
             payload_hash: SHA-256 of a request's batch; empty for a stream.
+            denial: Why the sender may not send rows of this kind; empty: it may.
 
         Raises:
             DatabaseUnavailableError: The registry has to be asked about its model, and does not answer.
@@ -119,6 +121,8 @@ class TakingIn:
             self._metrics.rows_received.inc(rows.row_count)
             if batch.WhichOneof("form") is None:
                 return _pending(received, None, _nothing(Rejections(0)), [])
+            if denial:
+                raise RefusedBatchError("SCOPE_DENIED", denial)
             kind = self._check_whole(received, rows)
             model = await self._model_for(received, rows)
             model, schema = await self._fitting(kind, model, rows)

@@ -2,7 +2,7 @@
 
 In: names as users write them, definitions to register. Out: ModelSchema, from a cache that holds whatever was asked
 for once. All replicas share the truth in the headrace schema: a change is one transaction with the model's DDL and a
-NOTIFY, and every registry, this one too, re-reads a model that was named in a NOTIFY (models/listener.py). Reads of
+NOTIFY, and every registry, this one too, re-reads a model that was named in a NOTIFY (storage/listener.py). Reads of
 the cache never wait; a schema in it may be older than the database, but never by a column that an ack depends on: a
 miss is read again.
 """
@@ -253,6 +253,18 @@ class Registry:
                 self._adopt(found[key])
             else:
                 self._cache.pop(key, None)
+
+    async def read_announced(self, announced: Sequence[str] | None) -> None:
+        """Read again what was announced (models/ddl_transaction.py): those models of the cache, or with None all.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        if announced is None:
+            await self.refresh()
+            return
+        parts = [each.partition(".") for each in announced]
+        await self.refresh([(project, sql_name) for project, _, sql_name in parts])
 
     async def _read(self, key: Key) -> ModelSchema | None:
         with told_as_unavailable():

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from headrace_server.models import listener as listener_module
-from headrace_server.models.ddl_transaction import announce
-from headrace_server.models.listener import ModelListener
+from headrace_server.models.ddl_transaction import CHANNEL, announce
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
+from headrace_server.storage import listener as listener_module
+from headrace_server.storage.listener import Listener
 from headrace_server.storage.pool import Connect
 from support.model_definitions import feature, flights
 from support.timescale import TimescaleCluster
@@ -18,8 +18,8 @@ OpenRegistry = Callable[..., Awaitable[Registry]]
 
 
 @asynccontextmanager
-async def listening(connect: Connect, registry: Registry) -> AsyncIterator[ModelListener]:
-    listener = ModelListener(connect, registry)
+async def listening(connect: Connect, registry: Registry) -> AsyncIterator[Listener]:
+    listener = Listener(connect, {CHANNEL: registry.read_announced})
     task = asyncio.create_task(listener.run())
     try:
         async with asyncio.timeout(10):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from headrace.v1 import ingest_service_pb2
+from headrace_server.access.gate import Gate
 from headrace_server.config import Http
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
@@ -93,6 +94,7 @@ class Door:
             Models(self.registry),
             Operations(self.metrics, lambda: self.ready, "1.2.3", "127.0.0.1:50051"),
             self.metrics,
+            Gate(None),
         )
         self.server = HttpServer(app, host="127.0.0.1", port=0, max_connections=settings.max_connections, grace_s=5)
         self.address = self.server.bind()

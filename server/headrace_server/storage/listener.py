@@ -1,21 +1,19 @@
-"""Keeps this process's registry true to the database: one LISTEN connection, one task.
+"""Keeps what this process remembers true to the database: one LISTEN connection, one task, for all channels.
 
-In: NOTIFYs that name a changed model. Out: that model re-read, and its subscribers told. The connection's callback
-only notes the name in a set (bounded by the number of models) and wakes the task, which reads. NOTIFYs sent while the
-connection was down are lost, so after each LISTEN everything in the cache is read again; in between, a probe finds a
-connection that died without a word.
+In: NOTIFYs whose payloads name what has changed. Out: each channel's follower called with the names, to read them
+again. The connection's callback only notes a name in a set (bounded by what there is to change) and wakes the task,
+which calls. NOTIFYs sent while the connection was down are lost, so after each LISTEN every follower is told to read
+all it has; in between, a probe finds a connection that died without a word.
 """
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import asyncpg
 import structlog
 
 from headrace_server.errors import DatabaseUnavailableError
-from headrace_server.models.catalog import Key
-from headrace_server.models.ddl_transaction import CHANNEL
-from headrace_server.models.registry import Registry
 from headrace_server.storage.outage import told_as_unavailable
 from headrace_server.storage.pool import Connect
 
@@ -26,19 +24,22 @@ LONGEST_PAUSE_S = 10.0
 
 _log = structlog.get_logger(__name__)
 
+# Reads again what the payloads name; None: everything it remembers.
+Follower = Callable[[Sequence[str] | None], Awaitable[None]]
 
-class ModelListener:
-    """Follows changes of models that other processes make.
+
+class Listener:
+    """Follows changes that other processes make.
 
     Args:
         connect: Opens its connection.
-        registry: Is told what to read again.
+        followers: Who reads again, by channel.
     """
 
-    def __init__(self, connect: Connect, registry: Registry) -> None:
+    def __init__(self, connect: Connect, followers: Mapping[str, Follower]) -> None:
         self._connect = connect
-        self._registry = registry
-        self._named: set[Key] = set()
+        self._followers = dict(followers)
+        self._named: dict[str, set[str]] = {channel: set() for channel in followers}
         self._woken = asyncio.Event()
         self._lost = False
         self._pause_s = FIRST_PAUSE_S
@@ -51,7 +52,7 @@ class ModelListener:
             try:
                 await self._listen()
             except DatabaseUnavailableError as error:
-                _log.warning("registry_not_listening", error=error.message, retry_in_s=round(self._pause_s, 1))
+                _log.warning("not_listening", error=error.message, retry_in_s=round(self._pause_s, 1))
             finally:
                 self.listening.clear()
             await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 — jitter, no secret
@@ -63,8 +64,10 @@ class ModelListener:
             try:
                 self._lost = False
                 connection.add_termination_listener(self._on_end)
-                await connection.add_listener(CHANNEL, self._on_notify)
-                await self._registry.refresh()
+                for channel in self._followers:
+                    await connection.add_listener(channel, self._on_notify)
+                for read_again in self._followers.values():
+                    await read_again(None)
                 self._pause_s = FIRST_PAUSE_S
                 self.listening.set()
                 await self._follow(connection)
@@ -80,13 +83,14 @@ class ModelListener:
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=PROBE_TIMEOUT_S)
             self._woken.clear()
-            named, self._named = self._named, set()
-            await self._registry.refresh(tuple(named))
+            for channel, read_again in self._followers.items():
+                named, self._named[channel] = self._named[channel], set()
+                if named:
+                    await read_again(tuple(named))
         raise DatabaseUnavailableError("the connection that listens for changes was closed")
 
-    def _on_notify(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
-        project, _, sql_name = payload.partition(".")
-        self._named.add((project, sql_name))
+    def _on_notify(self, _connection: object, _process: int, channel: str, payload: str) -> None:
+        self._named[channel].add(payload)
         self._woken.set()
 
     def _on_end(self, _connection: object) -> None:
