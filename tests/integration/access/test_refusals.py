@@ -89,9 +89,11 @@ async def answer(channel: grpc.aio.Channel, rpc: Rpc, case: Case) -> tuple[grpc.
     if case.authorization is not None:
         metadata = [("authorization", case.authorization)]
     call = getattr(channel, kind)(rpc.path, request_serializer=lambda message: message.SerializeToString())(
-        iter([request]) if method.client_streaming else request, metadata=metadata, timeout=20
+        **({} if method.client_streaming else {"request": request}), metadata=metadata, timeout=20
     )
     try:
+        if method.client_streaming and case.reason == "PROJECT_DENIED":  # the others are refused before they speak
+            await call.write(request)
         if method.server_streaming:
             await call.read()
         else:
