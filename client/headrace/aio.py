@@ -114,6 +114,7 @@ class AsyncModel:
         labels: str | Sequence[str] | None = None,
         update: bool = False,
         nan: str = "null",
+        validate_only: bool = False,
         timeout: float | Deadline | None = None,  # noqa: ASYNC109 -- the same parameter as the sync face
         on_progress: Callable[[int], object] | None = None,
     ) -> PublishResult:
@@ -134,10 +135,38 @@ class AsyncModel:
                 labels=labels,
                 update=update,
                 nan=nan,
+                validate_only=validate_only,
                 timeout=deadline,
                 on_progress=progress,
             ),
             timeout,
+        )
+
+    async def validate(
+        self,
+        source: object,
+        *,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        update: bool = False,
+        nan: str = "null",
+        timeout: float | Deadline | None = None,  # noqa: ASYNC109 -- as publish
+    ) -> PublishResult:
+        """Return what would become of rows, and write nothing; as Model.validate."""
+        return await self.publish(
+            source,
+            event_id=event_id,
+            event_time=event_time,
+            features=features,
+            predictions=predictions,
+            labels=labels,
+            update=update,
+            nan=nan,
+            validate_only=True,
+            timeout=timeout,
         )
 
 

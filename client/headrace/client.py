@@ -26,6 +26,7 @@ from headrace.rows import event_table, label_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
 from headrace.settings import Settings
 from headrace.v1 import batch_pb2
+from headrace.validating import Validator
 
 
 class Client:
@@ -49,6 +50,7 @@ class Client:
         self._publisher = Publisher(self._events, self._labels)
         self._calls = Calls(link, project, self.settings)
         self._registry = Registry(self._calls)
+        self._validator = Validator(self._calls, self.settings)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -231,6 +233,7 @@ class Client:
             events=self._events,
             labels=self._labels,
             publisher=self._publisher,
+            validator=self._validator,
             settings=self.settings,
             info=info,
         )

@@ -24,6 +24,7 @@ from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
     from headrace.publishing import Publisher
+    from headrace.validating import Validator
 
 _time_ns = time.time_ns
 
@@ -45,6 +46,7 @@ class Model:
         events: Lane,
         labels: Lane,
         publisher: Publisher,
+        validator: Validator,
         settings: Settings,
         info: ModelInfo | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class Model:
         self._labels = labels
         self._buffer = events.buffer
         self._publisher = publisher
+        self._validator = validator
         self._strict = settings.strict
 
     def __repr__(self) -> str:
@@ -198,6 +201,7 @@ class Model:
         labels: str | Sequence[str] | None = None,
         update: bool = False,
         nan: str = "null",
+        validate_only: bool = False,
         timeout: float | Deadline | None = None,
         on_progress: Callable[[int], object] | None = None,
     ) -> PublishResult:
@@ -215,6 +219,8 @@ class Model:
                 registered ones where the handle knows them (register, get_model); with update every other column.
             update: True: the rows are labels only, for events that are (or will be) there.
             nan: "null" turns NaN of a pandas DataFrame into null, "keep" keeps it. NaN elsewhere is a value.
+            validate_only: Write nothing, not even dead letters: the result says what would become of the rows. Labels
+                are then looked for among the events that are stored already.
             timeout: Seconds to wait for the last ack, or a Deadline, which another thread can expire. Default: as long
                 as it takes.
             on_progress: Called with the number of rows acknowledged so far, after each batch.
@@ -237,8 +243,34 @@ class Model:
             labels=[labels] if isinstance(labels, str) else labels,
             update=update,
         )
-        return self._publisher.publish(
-            self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress
+        deliver = self._validator.validate if validate_only else self._publisher.publish
+        return deliver(self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress)
+
+    def validate(
+        self,
+        source: object,
+        *,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        update: bool = False,
+        nan: str = "null",
+        timeout: float | Deadline | None = None,
+    ) -> PublishResult:
+        """Return what would become of rows, and write nothing: publish() with validate_only=True."""
+        return self.publish(
+            source,
+            event_id=event_id,
+            event_time=event_time,
+            features=features,
+            predictions=predictions,
+            labels=labels,
+            update=update,
+            nan=nan,
+            validate_only=True,
+            timeout=timeout,
         )
 
     def _refused(self, error: Exception, lane: Lane) -> None:

@@ -57,13 +57,22 @@ class Publisher:
         """Send all rows of `source` and wait for their acks; as Model.publish."""
         if self._is_closed:
             raise ClosedError("the client is closed")
-        if nan not in {"null", "keep"}:
-            raise InvalidArgumentError(f'nan={nan!r}: "null" or "keep"')
-        run = _Run(self._lanes, model, roles, deadline=deadline, on_progress=on_progress)
+        check_nan(nan)
+        run = Run(self._lanes, model, roles, deadline=deadline, on_progress=on_progress)
         return run.publish(source, nan)
 
 
-class _Run:
+def check_nan(nan: str) -> None:
+    """Check what NaN is to mean.
+
+    Raises:
+        InvalidArgumentError: It is none of the two.
+    """
+    if nan not in {"null", "keep"}:
+        raise InvalidArgumentError(f'nan={nan!r}: "null" or "keep"')
+
+
+class Run:
     """One publish(), from its first row to its last ack."""
 
     def __init__(
@@ -79,7 +88,7 @@ class _Run:
         self._model = model
         self._roles = roles
         self._deadline = deadline
-        self._books = {_EVENTS: _Books(on_progress), _LABELS: _Books(on_progress if roles.update else None)}
+        self._books = {_EVENTS: Books(on_progress), _LABELS: Books(on_progress if roles.update else None)}
         self._waiting_labels: deque[tuple[int, Table]] = deque()
 
     def publish(self, source: object, nan: str) -> PublishResult:
@@ -95,13 +104,9 @@ class _Run:
         return self._result()
 
     def _send(self, source: object, nan: str) -> None:
-        lane = self._lanes[_LABELS if self._roles.update else _EVENTS]
-        advice = lane.session.wait_advice(self._deadline)
-        if advice is None:
-            raise self._timed_out("the service has not answered yet")
         plan: Plan | None = None
         start = 0
-        for chunk in chunks(source, advice.suggested_rows, nan=nan):
+        for chunk in chunks(source, self._chunk_rows(), nan=nan):
             if plan is None:
                 info = self._model.info
                 registered = info.schema.names(ColumnKind.LABEL) if info is not None else None
@@ -114,6 +119,14 @@ class _Run:
             start += len(chunk)
         while self._waiting_labels:
             self._seal_oldest_labels()
+
+    def _chunk_rows(self) -> int:
+        """Return how many rows of the source to take at a time."""
+        lane = self._lanes[_LABELS if self._roles.update else _EVENTS]
+        advice = lane.session.wait_advice(self._deadline)
+        if advice is None:
+            raise self._timed_out("the service has not answered yet")
+        return advice.suggested_rows
 
     def _send_events(self, chunk: Chunk, plan: Plan, source_rows: Sequence[int]) -> None:
         """Seal a chunk of events, and put its labels where they wait for the ack."""
@@ -144,10 +157,13 @@ class _Run:
     def _seal_oldest_labels(self) -> None:
         """Wait for the events of the oldest waiting labels, then seal these."""
         seq, labels = self._waiting_labels[0]
-        if not self._lanes[_EVENTS].session.window.wait_settled(seq, self._deadline):
-            raise self._timed_out("events have no ack yet, and their labels wait for it")
+        self._await_events(seq)
         self._waiting_labels.popleft()
         self._seal(_LABELS, labels)
+
+    def _await_events(self, seq: int) -> None:
+        if not self._lanes[_EVENTS].session.window.wait_settled(seq, self._deadline):
+            raise self._timed_out("events have no ack yet, and their labels wait for it")
 
     def _seal(self, kind: batch_pb2.RecordKind.ValueType, table: Table) -> int:
         """Encode and seal a table; return the seq of its last batch."""
@@ -201,7 +217,7 @@ class _Run:
         return result
 
 
-class _Books:
+class Books:
     """What is known of the batches of one kind: written by a session's thread, waited for by the publisher."""
 
     def __init__(self, on_progress: Callable[[int], object] | None) -> None:
@@ -265,7 +281,7 @@ class _Receipt:
 
     __slots__ = ("_books", "_source_rows")
 
-    def __init__(self, books: _Books, source_rows: Sequence[int]) -> None:
+    def __init__(self, books: Books, source_rows: Sequence[int]) -> None:
         self._books = books
         self._source_rows = source_rows
 

@@ -96,6 +96,8 @@ class PublishResult:
     pending_rows: list[int] = field(default_factory=list)
     event_ids: list[object] = field(default_factory=list)
     """Event id of each row, in the source's order; empty when the source named them itself in Arrow form."""
+    validate_only: bool = False
+    """Nothing was written: the verdicts are those the rows would have got."""
     labels: PublishResult | None = None
     """Verdicts of the labels that were split off the events; rows are the same source rows."""
 

@@ -35,6 +35,7 @@ from headrace_server.http.routes import http_app
 from headrace_server.http.server import HttpServer, ListenError
 from headrace_server.intake.access_interceptor import AccessInterceptor
 from headrace_server.intake.admission import READING_SHARE, MemoryBudget
+from headrace_server.intake.foreseen_models import ForeseenModels
 from headrace_server.intake.grpc_server import make_server
 from headrace_server.intake.ingest_servicer import SERVICE as INGEST
 from headrace_server.intake.ingest_servicer import IngestServicer
@@ -119,7 +120,8 @@ async def _serve(
         limits=limits,
         budget=MemoryBudget(round(settings.intake.memory_budget_bytes * (1 - READING_SHARE))),
         reading=MemoryBudget(round(settings.intake.memory_budget_bytes * READING_SHARE)),
-        taking_in=TakingIn(kinds, registry, limits, metrics),
+        taking_in=TakingIn(kinds, registry, limits),
+        foreseeing=TakingIn(kinds, ForeseenModels(registry), limits),
         batchers=batchers,
         registry=registry,
         pool=database.pool,

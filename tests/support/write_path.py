@@ -28,7 +28,6 @@ from headrace_server.labels.tables import LabelTables
 from headrace_server.models.per_revision import PerRevision
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
-from headrace_server.ops.metrics import Metrics
 from headrace_server.storage.pool import Connect
 
 EVENTS, LABELS = batch_pb2.RECORD_KIND_EVENTS, batch_pb2.RECORD_KIND_LABELS
@@ -54,7 +53,7 @@ class WritePath:
         self.events = EventsKind(self.labels.after_events)
         self._kinds: dict[int, RecordKind] = {EVENTS: self.events, LABELS: self.labels}
         limits = Limits(64 << 20, 200_000, 10.0, 60.0, 60.0, 5_000, 5)
-        self._taking_in = TakingIn(self._kinds, registry, limits, Metrics(version="0", instance="test"))
+        self._taking_in = TakingIn(self._kinds, registry, limits)
         self._connect = connect
         self._batchers = [Batcher(20_000, 64 << 20) for _ in range(copiers)]
         chunks = ChunkBook()

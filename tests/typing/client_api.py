@@ -52,6 +52,8 @@ def sync_face() -> None:
         assert_type(result, PublishResult)
         assert_type(result.labels, PublishResult | None)
         model.publish({"x": [1.0]}, event_id="x", features=["x"], predictions=("score",))
+        model.publish([{"x": 1.0}], validate_only=True)
+        assert_type(model.validate([{"x": 1.0}], labels="late"), PublishResult)
         model.publish("rows.parquet", update=True, timeout=headrace.Deadline(None))
 
         assert_type(client.stats(), Stats)
@@ -74,6 +76,7 @@ async def asyncio_face() -> None:
         assert_type(model.log({"x": 1.0}), str)
         assert_type(model.log_label("e", late=True), None)
         assert_type(await model.publish([{"x": 1.0}]), PublishResult)
+        assert_type(await model.validate([{"x": 1.0}]), PublishResult)
         assert_type(await client.flush(5), None)
         assert_type([info async for info in client.list_models()], list[ModelInfo])
         assert_type((await client.get_model("m")).info, ModelInfo | None)

@@ -56,6 +56,9 @@ class IngestServicer(ingest_service_pb2_grpc.IngestServiceServicer):
         self._received.note(context)
         if self._behaviour.refuse is not None:
             abort(context, self._behaviour.refuse)
+        if request.validate_only:
+            foreseen = self._ledger.foresee(request.batch)
+            return ingest_service_pb2.PublishResponse(result=foreseen, validate_only=True)
         payload = request.batch.SerializeToString(deterministic=True)
         with self._lock:
             known = self._requests.get(request.request_id)

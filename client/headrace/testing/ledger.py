@@ -116,6 +116,15 @@ class Ledger:
         with self._lock:
             return self._store("", batch)
 
+    def foresee(self, batch: batch_pb2.Batch) -> result_pb2.BatchResult:
+        """Return what storing the batch would, and store nothing."""
+        with self._lock:
+            rows, events, late = list(self.rows), dict(self._events), set(self._late)
+            try:
+                return self._store("", batch)
+            finally:
+                self.rows[:], self._events, self._late = rows, events, late
+
     def events(self, model: str) -> list[dict[str, object]]:
         """Return the events of a model, in the order they were stored."""
         return self.stored(batch_pb2.RECORD_KIND_EVENTS, model)

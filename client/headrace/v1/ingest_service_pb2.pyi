@@ -349,12 +349,17 @@ class PublishRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PROJECT_FIELD_NUMBER: builtins.int
     BATCH_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """A UUID in text form; the same id with the same bytes is answered with the first call's result for 24 hours, the
     same id with other bytes is REQUEST_ID_REUSED.
     """
     project: builtins.str
     """As in Open."""
+    validate_only: builtins.bool
+    """Only say what would become of the rows: nothing is written, no dead letter either, and request_id is ignored. What
+    PostgreSQL alone could refuse is not known then. Default false.
+    """
     @property
     def batch(self) -> headrace.v1.batch_pb2.Batch:
         """The rows; seq is 0."""
@@ -365,9 +370,10 @@ class PublishRequest(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         project: builtins.str = ...,
         batch: headrace.v1.batch_pb2.Batch | None = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["batch", b"batch"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["batch", b"batch", "project", b"project", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch", b"batch", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]) -> None: ...
 
 global___PublishRequest = PublishRequest
 
@@ -378,16 +384,20 @@ class PublishResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    validate_only: builtins.bool
+    """True when nothing was written, since the request said so."""
     @property
     def result(self) -> headrace.v1.result_pb2.BatchResult:
-        """What became of the rows."""
+        """What became of the rows; with validate_only what would have."""
 
     def __init__(
         self,
         *,
         result: headrace.v1.result_pb2.BatchResult | None = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["result", b"result"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["result", b"result", "validate_only", b"validate_only"]) -> None: ...
 
 global___PublishResponse = PublishResponse

@@ -42,8 +42,11 @@ def publish(
     update: Annotated[
         bool, typer.Option("--update", help="The rows are labels only, for events that are there or will be.")
     ] = False,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Write nothing; say what would become of the rows.")
+    ] = False,
 ) -> None:
-    """Publish a file and wait until every row is settled.
+    """Publish a file and wait until every row is settled; or say what would become of its rows (--validate-only).
 
     Exit code 1 when a row was rejected or conflicts with a stored one; a second run stores nothing twice where the
     file has ids and times.
@@ -74,6 +77,7 @@ def publish(
                 predictions=predictions,
                 labels=labels,
                 update=update,
+                validate_only=validate_only,
                 on_progress=lambda rows: progress.update(task, completed=rows),
             )
         except OSError as error:

@@ -118,5 +118,8 @@ class Landing(Protocol):
     def met_unique_violation(self) -> None:
         """PostgreSQL found a repeat (23505): prepare differently from now on."""
 
+    async def foresee(self, connection: Connection, rows: GroupRows) -> Landed:
+        """Say what would become of the rows if they landed now. In a transaction that is rolled back; takes no lock."""
+
     async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
         """Do what has to follow the COMMIT; may change verdicts. Its own transaction."""

@@ -27,6 +27,7 @@ from headrace_server.models.names import quote_identifier
 
 PROBED_GROUPS = 100
 _KEY = ("event_id", "event_time")
+_NONE = np.empty(0, dtype=np.int64)
 PLACE = "_place"  # row number in a staging table; no model's column can be called so, since folding drops leading _
 
 
@@ -99,10 +100,23 @@ class ProbedRows:
             self.lines = self.order[fresh]
             data = await asyncio.to_thread(self.target.encode, new)
             await copy(connection, self.target.schema, self.target.name, new.column_names, data)
+        return await self._told_apart(connection, fresh)
+
+    async def foresee(self, connection: Connection) -> Landed:
+        """Say what `land` would; repeats of a row that it would have stored are compared with that one."""
+        fresh = self.first & ~await self._probe(connection)
+        firsts = np.flatnonzero(self.first)[np.cumsum(self.first) - 1]
+        repeated = np.unique(firsts[~fresh])
+        return await self._told_apart(connection, fresh, unstored=repeated[fresh[repeated]])
+
+    async def _told_apart(
+        self, connection: Connection, fresh: npt.NDArray[np.bool_], unstored: npt.NDArray[np.int64] = _NONE
+    ) -> Landed:
+        """The verdicts in the order of the group: all but the fresh rows are compared."""
         verdicts = np.full(len(self.order), Verdict.STORED, dtype=np.uint8)
         repeats = np.flatnonzero(~fresh)
         if len(repeats):
-            same = await self._compare(connection, repeats)
+            same = await self._compare(connection, repeats, unstored)
             verdicts[repeats] = np.where(same, Verdict.DUPLICATE, Verdict.CONFLICT)
         landed = np.empty_like(verdicts)
         landed[self.order] = verdicts
@@ -128,13 +142,17 @@ class ProbedRows:
         await connection.execute(f"TRUNCATE {staging}")
         return found
 
-    async def _compare(self, connection: Connection, repeats: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Whether each repeat equals the stored row in every compared column; one that it does not have is null."""
+    async def _compare(
+        self, connection: Connection, repeats: npt.NDArray[np.int64], unstored: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each repeat equals the row of its key in every compared column; one that it does not have is null.
+
+        That row is in the table, or else among the unstored.
+        """
         staging = quote_identifier(f"headrace_repeats_{self.target.name}"[:63])
         await connection.execute(f"CREATE TEMP TABLE {staging} ({PLACE} int, LIKE {self.target.sql}) ON COMMIT DROP")
-        rows = self.table.take(pa.array(repeats)).add_column(
-            0, PLACE, pa.array(np.arange(len(repeats), dtype=np.int32))
-        )
+        staged = np.concatenate([repeats, unstored])
+        rows = self.table.take(pa.array(staged)).add_column(0, PLACE, pa.array(np.arange(len(staged), dtype=np.int32)))
         data = await asyncio.to_thread(self.target.encode, rows)
         await copy(connection, None, staging.strip('"'), rows.column_names, data)
         equal = " AND ".join(
@@ -147,6 +165,13 @@ class ProbedRows:
                 " ON e.event_id = s.event_id AND e.event_time = s.event_time"
                 f" WHERE e.event_time >= {start} AND e.event_time < {end}"
                 f" AND s.event_time >= {start} AND s.event_time < {end} AND {equal}"
+            )
+            same[[row[0] for row in equals if row[0] < len(repeats)]] = True
+        if len(unstored):
+            equals = await connection.fetch(
+                f"SELECT s.{PLACE} FROM {staging} s JOIN {staging} e"  # noqa: S608 - as above
+                " ON e.event_id = s.event_id AND e.event_time = s.event_time"
+                f" WHERE s.{PLACE} < {len(repeats)} AND e.{PLACE} >= {len(repeats)} AND {equal}"
             )
             same[[row[0] for row in equals]] = True
         await connection.execute(f"DROP TABLE {staging}")

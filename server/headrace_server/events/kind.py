@@ -1,5 +1,6 @@
 """Events: which columns they may have, which demands they meet, which of the two landings takes them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -74,6 +75,12 @@ class EventsLanding:
     def met_unique_violation(self) -> None:
         """Probe the next groups."""
         self._watch.met_repeat()
+
+    async def foresee(self, connection: Connection, rows: GroupRows) -> Landed:
+        """Look for repeats, where there are any to look for."""
+        if self._model.identity is Identity.APPEND:
+            return Landed.uniform(len(rows), Verdict.STORED)
+        return await (await asyncio.to_thread(prepare_probed, self.target, rows)).foresee(connection)
 
     async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
         """Let late kinds settle what waited for these events: all but those that were refused while landing."""

@@ -2,7 +2,8 @@
 
 The request's id is its Idempotency-Key, made here when the client brings none, and always told in the answer: the same
 key with the same body within 24 hours gets the first answer again and adds no row. The status is 200 once every row is
-settled, rejected ones included, which the body lists; an error status means that nothing is known to be stored.
+settled, rejected ones included, which the body lists; an error status means that nothing is known to be stored. With
+?validate_only=true nothing is written, and the answer says what would become of the rows.
 """
 
 import asyncio
@@ -68,13 +69,18 @@ class Publishing:
                 )
                 project = request.path_params.get("project", "")
                 response = await self._settled(
-                    ingest_service_pb2.PublishRequest(request_id=request_id, project=project, batch=batch)
+                    ingest_service_pb2.PublishRequest(
+                        request_id=request_id,
+                        project=project,
+                        batch=batch,
+                        validate_only=_flag(request, "validate_only"),
+                    )
                 )
         except (HTTPException, ClientDisconnect):
             raise
         except Exception as error:  # noqa: BLE001 — told with its key, which is worth most when the outcome is open
             return problem(tellable(error, f"{request.method} {request.url.path}"), headers)
-        return JsonResponse(to_json(response.result, request_id), headers=headers)
+        return JsonResponse(to_json(response, request_id), headers=headers)
 
     async def _settled(self, request: ingest_service_pb2.PublishRequest) -> ingest_service_pb2.PublishResponse:
         try:
@@ -88,3 +94,13 @@ class Publishing:
             f"the rows were not settled within {self._settings.answer_timeout_s:g} s; send the same body with the same"
             f" {KEY} again: what was stored is not stored twice"
         )
+
+
+def _flag(request: Request, name: str) -> bool:
+    match request.query_params.get(name, "false").lower():
+        case "" | "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+        case other:
+            raise HTTPException(400, f"{name} is true or false, not {other[:60]!r}")

@@ -2,27 +2,29 @@
 
 from typing import Any
 
-from headrace.v1 import error_reason_pb2, result_pb2
+from headrace.v1 import error_reason_pb2, ingest_service_pb2, result_pb2
 
 COUNTS = ("rows", "stored", "duplicate", "conflict", "rejected", "joined", "parked", "pending")
 SETS = ("duplicate_rows", "conflict_rows", "parked_rows", "pending_rows")
 
 
-def to_json(result: result_pb2.BatchResult, request_id: str) -> dict[str, Any]:
-    """Return the answer to a settled batch.
+def to_json(response: ingest_service_pb2.PublishResponse, request_id: str) -> dict[str, Any]:
+    """Return the answer to a batch.
 
     Args:
-        result: Of the batch.
+        response: What became of its rows, or would have.
         request_id: The Idempotency-Key under which the same bytes get the same answer again.
     """
+    result = response.result
     return {
-        "summary": _summary(result),
+        "summary": _summary(result, "would be stored" if response.validate_only else "stored"),
         "request_id": request_id,
         **{name: getattr(result, name) for name in COUNTS},
         "errors": [_error(error) for error in result.errors],
         **{name: ranges(getattr(result, name)) for name in SETS},
         "replayed": result.replayed,
         "result_expired": result.result_expired,
+        "validate_only": response.validate_only,
     }
 
 
@@ -33,10 +35,10 @@ def ranges(rows: result_pb2.RowRanges) -> list[dict[str, int]]:
     ]
 
 
-def _summary(result: result_pb2.BatchResult) -> str:
+def _summary(result: result_pb2.BatchResult, stored: str) -> str:
     if result.result_expired:
         return "committed before; the result is no longer kept"
-    said = [f"{result.stored} of {result.rows} rows stored"]
+    said = [f"{result.stored} of {result.rows} rows {stored}"]
     said += [
         f"{getattr(result, name)} {name}" for name in ("duplicate", "conflict", "rejected") if getattr(result, name)
     ]

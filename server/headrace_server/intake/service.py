@@ -17,6 +17,7 @@ from headrace_server.access.caller import current_caller, denial_of
 from headrace_server.batching.batch import PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.connection import DATABASE_ERRORS
+from headrace_server.copying.foresight import foresee
 from headrace_server.copying.opening import Opening, forget_results, open_session
 from headrace_server.errors import (
     BatchTooLargeError,
@@ -26,7 +27,7 @@ from headrace_server.errors import (
     ProjectDeniedError,
     RequestIdInvalidError,
 )
-from headrace_server.intake.admission import MemoryBudget
+from headrace_server.intake.admission import MemoryBudget, Reservation
 from headrace_server.intake.limits import Limits, weight
 from headrace_server.intake.taking_in import TakingIn
 from headrace_server.models.registry import Registry
@@ -50,6 +51,7 @@ class IngestService:
         budget: MemoryBudget,
         reading: MemoryBudget,
         taking_in: TakingIn,
+        foreseeing: TakingIn,
         batchers: Sequence[Batcher],
         registry: Registry,
         pool: "asyncpg.Pool[asyncpg.Record]",
@@ -63,6 +65,7 @@ class IngestService:
         self.metrics = metrics
         self.draining = False
         self._taking_in = taking_in
+        self._foreseeing = foreseeing
         self._batchers = batchers
         self._pool = pool
 
@@ -106,6 +109,8 @@ class IngestService:
     async def publish(self, request: pb.PublishRequest) -> pb.PublishResponse:
         """Commit one batch and tell what became of its rows; the same request again is answered from the books.
 
+        With validate_only nothing is written, and what is told is what would become of them.
+
         Raises:
             RequestIdInvalidError: request_id is no UUID.
             EmptyBatchError, BatchTooLargeError: The batch cannot be taken at all.
@@ -114,14 +119,47 @@ class IngestService:
             OverloadedError, DrainingError, DatabaseUnavailableError: Later, or elsewhere.
         """
         self._check_draining()
-        caller, batch = current_caller(), request.batch
-        project = caller.project_for(request.project)
-        caller.check_may_send(batch.kind)
+        if request.validate_only:
+            return await self._validate(request)
         try:
             request_id = UUID(request.request_id)
         except ValueError:
             text = f"request_id must be a UUID, not {request.request_id[:60]!r}"
             raise RequestIdInvalidError(text, fields={"request_id": "must be a UUID"}) from None
+        project, payload, reservation = await self._admit(request)
+        try:
+            origin = Request(project, request_id)
+            payload_hash = hashlib.sha256(payload).digest()
+            pending = await self._taking_in.take_in(origin, request.batch, len(payload), payload_hash=payload_hash)
+            _check_not_empty(pending)
+        except BaseException:
+            reservation.release()
+            raise
+        # From here on the batch is the copier's, and its memory is held until that is done with it: a caller who goes
+        # away does not take his batch with him.
+        pending.settled.add_done_callback(lambda _: reservation.release())
+        self._submit(pending)
+        try:
+            return pb.PublishResponse(result=await asyncio.shield(pending.settled))
+        finally:
+            pending.abandoned = True
+
+    async def _validate(self, request: pb.PublishRequest) -> pb.PublishResponse:
+        project, payload, reservation = await self._admit(request)
+        try:
+            pending = await self._foreseeing.take_in(Request(project, UUID(int=0)), request.batch, len(payload))
+            _check_not_empty(pending)
+            with told_as_unavailable():
+                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                    return pb.PublishResponse(result=await foresee(connection, pending), validate_only=True)
+        finally:
+            reservation.release()
+
+    async def _admit(self, request: pb.PublishRequest) -> tuple[str, bytes, Reservation]:
+        """The project of a call, its batch's bytes, and the memory for it."""
+        caller, batch = current_caller(), request.batch
+        project = caller.project_for(request.project)
+        caller.check_may_send(batch.kind)
         payload = batch.SerializeToString(deterministic=True)
         if len(payload) > self.limits.max_batch_bytes:
             text = (
@@ -138,23 +176,7 @@ class IngestService:
                 reservation = await self.budget.reserve(weight(batch, len(payload)))
         except TimeoutError:
             raise OverloadedError("no memory is free for the batch now; try again, or use the stream") from None
-        try:
-            origin = Request(project, request_id)
-            payload_hash = hashlib.sha256(payload).digest()
-            pending = await self._taking_in.take_in(origin, batch, len(payload), payload_hash=payload_hash)
-            if pending.row_count == 0 and not pending.letters:
-                raise EmptyBatchError("the batch has no rows", fields={"batch": "must have rows"})
-        except BaseException:
-            reservation.release()
-            raise
-        # From here on the batch is the copier's, and its memory is held until that is done with it: a caller who goes
-        # away does not take his batch with him.
-        pending.settled.add_done_callback(lambda _: reservation.release())
-        self._submit(pending)
-        try:
-            return pb.PublishResponse(result=await asyncio.shield(pending.settled))
-        finally:
-            pending.abandoned = True
+        return project, payload, reservation
 
     async def on_report(self, producer: Producer, report: pb.Report, before: pb.Report) -> None:
         """Count what a client says it dropped since its last report, and forget the results it says it has.
@@ -174,11 +196,18 @@ class IngestService:
 
     def _submit(self, pending: PendingBatch) -> None:
         """Hand a batch to the copier of its producer: always the same one, so that its batches commit in order."""
+        self.metrics.batch_rows.observe(pending.row_count)
+        self.metrics.rows_received.inc(pending.row_count)
         self._batchers[hash(pending.origin) % len(self._batchers)].put(pending)
 
     def _check_draining(self) -> None:
         if self.draining:
             raise DrainingError("this replica is stopping; connect again to reach another")
+
+
+def _check_not_empty(pending: PendingBatch) -> None:
+    if pending.row_count == 0 and not pending.letters:
+        raise EmptyBatchError("the batch has no rows", fields={"batch": "must have rows"})
 
 
 async def _check_project(connection: "asyncpg.Connection[asyncpg.Record]", project: str) -> None:

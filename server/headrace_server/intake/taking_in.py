@@ -7,11 +7,11 @@ seq. So a poisoned batch never wedges its producer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +26,9 @@ from headrace_server.decoding.decoded import DecodedRows, UndecodableError
 from headrace_server.errors import HeadraceError, RetryableError
 from headrace_server.intake.inference import infer_columns
 from headrace_server.intake.limits import Limits
-from headrace_server.models.definition import ColumnDefinition
+from headrace_server.models.definition import ColumnDefinition, ColumnLike
 from headrace_server.models.names import MAX_WRITTEN_CHARACTERS
-from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ColumnKind, ModelSchema, UnknownColumns
-from headrace_server.ops.metrics import Metrics
 from headrace_server.validation.rejections import Rejections
 from headrace_server.validation.row_schema import Moment, RowSchema
 from headrace_server.validation.validate import ValidatedRows, unknown_columns, validate
@@ -80,14 +78,38 @@ class RefusedBatchError(Exception):
         self.reason = reason
 
 
-class TakingIn:
-    """Takes batches in for all streams and calls of the process."""
+class Models(Protocol):
+    """What is asked of the registry (models/registry.py)."""
 
-    def __init__(self, kinds: Mapping[int, RecordKind], registry: Registry, limits: Limits, metrics: Metrics) -> None:
+    def peek(self, project: str, name: str) -> ModelSchema | None:
+        """The model if it is known here; never waits."""
+
+    async def get(self, project: str, name: str) -> ModelSchema | None:
+        """The model, or None when there is none."""
+
+    async def infer(self, project: str, name: str, columns: Sequence[ColumnLike]) -> ModelSchema | None:
+        """The model that its first batch makes; None when none may be made."""
+
+    async def grow(self, model: ModelSchema, columns: Sequence[ColumnLike]) -> ModelSchema:
+        """The model with more columns."""
+
+    async def refresh(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Read models again."""
+
+
+class TakingIn:
+    """Takes batches in for all streams and calls of the process.
+
+    Args:
+        kinds: The record kinds that are served.
+        models: Where models come from, and where a batch may make or grow one.
+        limits: Of batches.
+    """
+
+    def __init__(self, kinds: Mapping[int, RecordKind], models: Models, limits: Limits) -> None:
         self._kinds = kinds
-        self._registry = registry
+        self._models = models
         self._limits = limits
-        self._metrics = metrics
         self._read_again_at: dict[tuple[str, str], float] = {}
 
     async def take_in(
@@ -117,8 +139,6 @@ class TakingIn:
         rows: DecodedRows | None = None
         try:
             rows = await _run(received.is_heavy, decode, batch)
-            self._metrics.batch_rows.observe(rows.row_count)
-            self._metrics.rows_received.inc(rows.row_count)
             if batch.WhichOneof("form") is None:
                 return _pending(received, None, _nothing(Rejections(0)), [])
             if denial:
@@ -177,10 +197,10 @@ class TakingIn:
 
     async def _model_for(self, received: Received, rows: DecodedRows) -> ModelSchema:
         project, name = received.origin.project, received.batch.model
-        model = self._registry.peek(project, name) or await self._registry.get(project, name)
+        model = self._models.peek(project, name) or await self._models.get(project, name)
         if model is None and received.batch.kind == batch_pb2.RECORD_KIND_EVENTS:
             try:
-                model = await self._registry.infer(project, name, infer_columns(rows.columns, ColumnKind.FEATURE))
+                model = await self._models.infer(project, name, infer_columns(rows.columns, ColumnKind.FEATURE))
             except RetryableError:
                 raise
             except HeadraceError as error:
@@ -197,8 +217,8 @@ class TakingIn:
             raise RefusedBatchError("NO_LABELS", f"model {model.name!r} has no labels; add them with UpdateModel")
         unknown = unknown_columns(rows, schema)
         if unknown and self._may_read_again(model):
-            await self._registry.refresh([(model.project, model.sql_name)])
-            model = self._registry.peek(model.project, model.sql_name) or model
+            await self._models.refresh([(model.project, model.sql_name)])
+            model = self._models.peek(model.project, model.sql_name) or model
             schema = kind.row_schema(model) or schema
             unknown = unknown_columns(rows, schema)
         if unknown and model.unknown_columns is UnknownColumns.ADD and kind.adds_columns:
@@ -211,7 +231,7 @@ class TakingIn:
         if not columns:
             return model
         try:
-            return await self._registry.update(model.project, model.sql_name, columns)
+            return await self._models.grow(model, columns)
         except RetryableError:
             raise
         except HeadraceError:

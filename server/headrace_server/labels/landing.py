@@ -24,12 +24,12 @@ import pyarrow as pa
 
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.connection import Connection
-from headrace_server.copying.landing import GroupRows, Landed, Prepared
+from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.copying.target import Target, copy
 from headrace_server.copying.unique_landing import sort_by_key
 from headrace_server.labels import inbox
 from headrace_server.labels.arrangement import Arrangement, arrange, times_of
-from headrace_server.labels.finding import find_events
+from headrace_server.labels.finding import Found, find_events
 from headrace_server.labels.keys import Keys
 from headrace_server.labels.repeats import find_repeats
 from headrace_server.labels.settling import settle_parked
@@ -62,7 +62,7 @@ class LabelsLanding:
         """None: labels beyond the chunks that a transaction may touch stay in the inbox for a while."""
         return np.empty(0, dtype=np.int64)
 
-    def prepare(self, rows: GroupRows) -> Prepared:
+    def prepare(self, rows: GroupRows) -> "PreparedLabels":
         """Sort the labels and encode their keys."""
         labels = arrange(self._tables, rows)
         keys = Keys.of(self._tables)
@@ -70,6 +70,10 @@ class LabelsLanding:
 
     def met_unique_violation(self) -> None:
         """Nothing: there is no unique index on labels."""
+
+    async def foresee(self, connection: Connection, rows: GroupRows) -> Landed:
+        """Look for the events, and for labels that are equal."""
+        return await (await asyncio.to_thread(self.prepare, rows)).foresee(connection)
 
     async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:
         """Look again for the events of what was PARKED; leave to the resolver what was not searched to the end."""
@@ -108,9 +112,7 @@ class PreparedLabels:
 
     async def land(self, connection: Connection) -> Landed:
         """Store the labels."""
-        await self.keys.clear(connection)
-        await self.keys.stage(connection, self.encoded)
-        found = await find_events(connection, self.tables, self.keys, self.labels, self.budget_s)
+        found = await self._find(connection)
         moment = await inbox.lock(connection, self.tables)
         # Labels of one id in one group keep their order: each is recorded a microsecond after the one before.
         recorded = times_of((moment - _EPOCH) // timedelta(microseconds=1) + self.labels.turn)
@@ -130,6 +132,21 @@ class PreparedLabels:
             inbox_ids[waiting] = np.arange(first, first + len(waiting))
             verdicts[waiting] = np.where(found.unsearched[waiting], Verdict.PENDING, Verdict.PARKED)
         return LandedLabels(self._sent(verdicts), inbox_ids=self._sent(inbox_ids))
+
+    async def foresee(self, connection: Connection) -> Landed:
+        """Say what `land` would, without the lock: as far as nobody else stores the same labels meanwhile."""
+        found = await self._find(connection)
+        repeats = await find_repeats(connection, self.tables, self.keys, self.labels, found.times)
+        verdicts = np.full(len(self.labels), Verdict.JOINED, dtype=np.uint8)
+        verdicts[found.times == NO_TIME] = Verdict.PARKED
+        verdicts[found.unsearched] = Verdict.PENDING
+        verdicts[repeats] = Verdict.DUPLICATE
+        return Landed(self._sent(verdicts))
+
+    async def _find(self, connection: Connection) -> Found:
+        await self.keys.clear(connection)
+        await self.keys.stage(connection, self.encoded)
+        return await find_events(connection, self.tables, self.keys, self.labels, self.budget_s)
 
     async def _store(self, connection: Connection, joined: Places, times: Micros, recorded: pa.Array) -> None:
         """COPY labels beside their events, in the order of the hypertable's chunks and index."""

@@ -9,7 +9,10 @@ Derived = TypeVar("Derived")
 
 
 class PerRevision(Generic[Derived]):
-    """Derives a value from a model and keeps it until the model has a newer revision; one value a model is kept."""
+    """Derives a value from a model and keeps it until the model has a newer revision; one value a model is kept.
+
+    Of a model that only might come to be (revision 0) nothing is kept.
+    """
 
     def __init__(self, derive: Callable[[ModelSchema], Derived]) -> None:
         self._derive = derive
@@ -22,6 +25,6 @@ class PerRevision(Generic[Derived]):
         if kept is not None and kept[0] == model.revision:
             return kept[1]
         derived = self._derive(model)
-        if kept is None or kept[0] < model.revision:
+        if model.revision and (kept is None or kept[0] < model.revision):
             self._kept[key] = (model.revision, derived)
         return derived

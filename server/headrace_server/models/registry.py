@@ -169,6 +169,10 @@ class Registry:
 
         return await self._change(key, work)
 
+    async def grow(self, model: ModelSchema, columns: Sequence[ColumnLike]) -> ModelSchema:
+        """Add columns to a model; raises as `update`."""
+        return await self.update(model.project, model.sql_name, columns)
+
     async def infer(
         self, project: str, name: str, columns: Sequence[ColumnLike], identity: Identity = Identity.UNIQUE
     ) -> ModelSchema | None:
@@ -185,7 +189,7 @@ class Registry:
             DatabaseUnavailableError: The database does not answer.
         """
         standing = await self.get(project, name)
-        if standing is not None or not await self._may_infer(project):
+        if standing is not None or not await self.may_infer(project):
             return standing
         definition = ModelDefinition(name, tuple(columns), identity, unknown_columns=UnknownColumns.ADD)
         wanted = evolution.create(names.fold_project(project), definition)
@@ -195,6 +199,17 @@ class Registry:
             return await catalog.load_one(connection, key) or await construction.make(connection, wanted)
 
         return await self._change(key, work)
+
+    async def may_infer(self, project: str) -> bool:
+        """Tell whether a first batch may make a model in the project.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                allowed = await catalog.project_infers(connection, names.fold_project(project))
+        return allowed is not None and (allowed or self._infer_models)
 
     async def set_chunk_interval(self, project: str, name: str, interval: timedelta) -> ModelSchema:
         """Give the model's next chunks another time span; chunks that are there stay.
@@ -271,12 +286,6 @@ class Registry:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 schema = await catalog.load_one(connection, key)
         return self._adopt(schema) if schema else None
-
-    async def _may_infer(self, project: str) -> bool:
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                allowed = await catalog.project_infers(connection, names.fold_project(project))
-        return allowed is not None and (allowed or self._infer_models)
 
     async def _change(self, key: Key, work: Callable[[asyncpg.Connection], Awaitable[ModelSchema]]) -> ModelSchema:
         try:

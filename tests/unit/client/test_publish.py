@@ -279,3 +279,11 @@ def test_a_deadline_can_be_expired_from_elsewhere(service: FakeService, client: 
 def _then(rows: list[dict[str, Any]], act: Callable[[], None]) -> Any:
     yield from rows
     act()
+
+
+def test_rows_that_are_only_validated_are_counted_nowhere(service: FakeService, client: headrace.Client) -> None:
+    result = client.model("m").validate([*flights(3), {"event_id": "bad", "x": object()}])
+    assert (result.validate_only, result.rows, result.stored, result.rejected) == (True, 4, 3, 1)
+    assert client.stats().logged == 0
+    assert service.opens == []
+    assert service.ledger.events("m") == []

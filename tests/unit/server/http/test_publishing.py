@@ -116,6 +116,7 @@ async def test_a_settled_batch_is_200_and_says_which_rows_were_refused(door):
         "pending_rows": [],
         "replayed": False,
         "result_expired": False,
+        "validate_only": False,
     }
 
 
