@@ -19,6 +19,7 @@ from headrace.deadline import Deadline
 from headrace.errors import (
     BufferFullError,
     ClosedError,
+    EventNotFoundError,
     FencedError,
     FlushTimeout,
     HeadraceError,
@@ -29,6 +30,7 @@ from headrace.errors import (
     SessionFailedError,
     UnackedError,
 )
+from headrace.events import Event, Events
 from headrace.ids import composite_id, uuid7
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
@@ -44,6 +46,7 @@ from headrace.schema import (
     ValueType,
 )
 from headrace.settings import Overflow, Settings
+from headrace.statistics import ModelStatistics, RowCount, TableStatistics
 from headrace.version import __version__
 
 __all__ = [
@@ -54,7 +57,10 @@ __all__ = [
     "Column",
     "ColumnKind",
     "Deadline",
+    "Event",
     "EventIdType",
+    "EventNotFoundError",
+    "Events",
     "FencedError",
     "FlushTimeout",
     "HeadraceError",
@@ -63,16 +69,19 @@ __all__ = [
     "Model",
     "ModelInfo",
     "ModelNotFoundError",
+    "ModelStatistics",
     "Overflow",
     "PublishResult",
     "PublishTimeout",
     "QuarantinedBatch",
+    "RowCount",
     "RowError",
     "Schema",
     "ServiceError",
     "SessionFailedError",
     "Settings",
     "Stats",
+    "TableStatistics",
     "Tls",
     "UnackedError",
     "UnknownColumns",

@@ -14,62 +14,24 @@ thread ends within a second. gRPC's own asyncio stack is not used: a process may
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self
 
 from headrace import client as sync
+from headrace.awaited import in_thread, tell
 from headrace.channel import Tls
 from headrace.deadline import Deadline
 from headrace.errors import HeadraceError, UnackedError
+from headrace.events import Event
+from headrace.events_aio import AsyncEvents
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
 from headrace.settings import Settings
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-async def _in_thread(call: Callable[[Deadline], T], timeout: float | Deadline | None) -> T:  # noqa: ASYNC109
-    """Run a blocking call on a thread of its own; its deadline expires when the await is cancelled."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    deadline = Deadline.of(timeout)
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():  # cancelled meanwhile
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only where T is
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = call(deadline)
-        except BaseException as error:  # noqa: BLE001 -- raised again where it is awaited
-            failure = error
-        _tell(loop, settle, result, failure)
-
-    threading.Thread(target=run, name="headrace-aio", daemon=True).start()
-    try:
-        return await future
-    except asyncio.CancelledError:
-        deadline.expire()
-        raise
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
-    """Call back on the loop, unless that is closed: then nobody waits any more."""
-    try:
-        loop.call_soon_threadsafe(callback, *args)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
+from headrace.statistics import ModelStatistics
+from headrace.times import TimeLike
 
 
 class AsyncModel:
@@ -124,8 +86,8 @@ class AsyncModel:
         was sealed by then is still delivered.
         """
         loop = asyncio.get_running_loop()
-        progress = None if on_progress is None else lambda rows: _tell(loop, on_progress, rows)
-        return await _in_thread(
+        progress = None if on_progress is None else lambda rows: tell(loop, on_progress, rows)
+        return await in_thread(
             lambda deadline: self._model.publish(
                 source,
                 event_id=event_id,
@@ -169,6 +131,54 @@ class AsyncModel:
             timeout=timeout,
         )
 
+    async def event(self, event_id: str, *, event_time: TimeLike | None = None, as_of: TimeLike | None = None) -> Event:
+        """Return one event with all that is known of it; as Model.event."""
+        return await in_thread(lambda _: self._model.event(event_id, event_time=event_time, as_of=as_of), None)
+
+    async def events_by_id(self, event_ids: Sequence[str], *, as_of: TimeLike | None = None) -> list[Event]:
+        """Return the events with these ids; as Model.events_by_id."""
+        return await in_thread(lambda _: self._model.events_by_id(event_ids, as_of=as_of), None)
+
+    def events(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        has_label: bool | None = None,
+        variant: str | None = None,
+        tag: str | None = None,
+        source: str | None = None,
+        version: str | None = None,
+        label_source: str | None = None,
+        as_of: TimeLike | None = None,
+        columns: Sequence[str] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+        timeout: float | Deadline | None = None,
+    ) -> AsyncEvents:
+        """Return events to go through by `async for`, or to take whole; as Model.events. No call yet, so no await."""
+        return AsyncEvents(
+            self._model.events(
+                start,
+                end,
+                has_label=has_label,
+                variant=variant,
+                tag=tag,
+                source=source,
+                version=version,
+                label_source=label_source,
+                as_of=as_of,
+                columns=columns,
+                limit=limit,
+                newest_first=newest_first,
+                timeout=timeout,
+            )
+        )
+
+    async def statistics(self) -> ModelStatistics:
+        """Return how much the model has stored; as Model.statistics."""
+        return await in_thread(lambda _: self._model.statistics(), None)
+
 
 class AsyncClient:
     """A connection to headrace for asyncio; made by `headrace.aio.connect`."""
@@ -211,7 +221,7 @@ class AsyncClient:
         unknown_columns: UnknownColumns = UnknownColumns.REJECT,
     ) -> AsyncModel:
         """Make a model, or add a version and new columns to it; as Client.register."""
-        model = await _in_thread(
+        model = await in_thread(
             lambda _: self._core.register(
                 schema,
                 name=name,
@@ -226,12 +236,12 @@ class AsyncClient:
 
     async def get_model(self, name: str, version: str = "") -> AsyncModel:
         """Return a handle of a registered model that knows its schema; as Client.get_model."""
-        return AsyncModel(await _in_thread(lambda _: self._core.get_model(name, version), None))
+        return AsyncModel(await in_thread(lambda _: self._core.get_model(name, version), None))
 
     async def list_models(self) -> AsyncIterator[ModelInfo]:
         """Yield the models of the project, by name; as Client.list_models."""
         models: Iterator[ModelInfo] = self._core.list_models()
-        while (model := await _in_thread(lambda _: next(models, None), None)) is not None:
+        while (model := await in_thread(lambda _: next(models, None), None)) is not None:
             yield model
 
     async def update_model(
@@ -243,17 +253,21 @@ class AsyncClient:
         revision: int = 0,
     ) -> ModelInfo:
         """Add columns to a model, or change what happens to unknown ones; as Client.update_model."""
-        return await _in_thread(
+        return await in_thread(
             lambda _: self._core.update_model(name, add=add, unknown_columns=unknown_columns, revision=revision), None
         )
 
     async def flush(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
         """Wait until every row logged so far is acknowledged; as Client.flush."""
-        await _in_thread(self._core.flush, timeout)
+        await in_thread(self._core.flush, timeout)
 
     async def close(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
         """Accept nothing more, wait for the acks of the rest, release everything; as Client.close."""
-        await _in_thread(self._core.close, timeout)
+        await in_thread(self._core.close, timeout)
+
+    async def wait_until_queryable(self, result: PublishResult | BatchOutcome) -> None:
+        """Return at once when every row of a result can be read; as Client.wait_until_queryable."""
+        self._core.wait_until_queryable(result)
 
     def stats(self) -> Stats:
         """Return where every row is; as Client.stats."""
@@ -289,10 +303,10 @@ def connect(
             return None
         loop = asyncio.get_running_loop()
 
-        def tell(*args: Any) -> None:
-            _tell(loop, callback, *args)
+        def on_its_loop(*args: Any) -> None:
+            tell(loop, callback, *args)
 
-        return tell
+        return on_its_loop
 
     return AsyncClient(
         sync.connect(

@@ -20,8 +20,10 @@ from headrace.model import Model
 from headrace.notices import Notices
 from headrace.publishing import Publisher
 from headrace.quarantine import QuarantinedBatch
+from headrace.reader import Reader
 from headrace.registry import Registry
-from headrace.results import BatchOutcome, Stats
+from headrace.result_stream import ResultStreams
+from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.rows import event_table, label_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
 from headrace.settings import Settings
@@ -51,6 +53,8 @@ class Client:
         self._calls = Calls(link, project, self.settings)
         self._registry = Registry(self._calls)
         self._validator = Validator(self._calls, self.settings)
+        self._streams = ResultStreams(link, self.settings)
+        self._reader = Reader(self._calls, self._streams)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -210,11 +214,29 @@ class Client:
             except UnackedError as error:
                 errors.append(error)
         self._calls.close()
+        self._streams.close()
         if len(errors) == 1:
             raise errors[0]
         if errors:
             message = "; ".join(map(str, errors))
             raise UnackedError(message, rows=sum(e.rows for e in errors), batches=sum(e.batches for e in errors))
+
+    def wait_until_queryable(self, result: PublishResult | BatchOutcome) -> None:
+        """Return at once when every row of a result can be read.
+
+        An ack says that rows are committed, so a read that begins after it sees them, through whichever replica of the
+        service. This is here for programs that come from systems where the two are minutes apart. It does not look at
+        the database; a read replica of PostgreSQL, if you query one yourself, lags behind by what it says.
+
+        Args:
+            result: What publish() returned, or on_result was told.
+
+        Raises:
+            UnackedError: Rows of it have no ack: it is that of a publish() that ran out of time.
+        """
+        if isinstance(result, PublishResult) and result.unsettled:
+            message = f"{result.unsettled} rows have no ack: flush() waits for them"
+            raise UnackedError(message, rows=result.unsettled, batches=0)
 
     def stats(self) -> Stats:
         """Return where every row is. Counters of rows that move at this moment may be in either place."""
@@ -234,6 +256,7 @@ class Client:
             labels=self._labels,
             publisher=self._publisher,
             validator=self._validator,
+            reader=self._reader,
             settings=self.settings,
             info=info,
         )
@@ -247,6 +270,7 @@ class Client:
         for lane in (self._events, self._labels):
             lane.before_fork(deadline)
         self._calls.before_fork()
+        self._streams.end_all()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
@@ -260,6 +284,7 @@ class Client:
         for lane in (self._events, self._labels):
             lane.after_fork_in_child()
         self._calls.after_fork_in_child()
+        self._streams.after_fork_in_child()
 
 
 def connect(

@@ -137,6 +137,10 @@ class ModelNotFoundError(ServiceError):
     """No such model. Reason MODEL_NOT_FOUND."""
 
 
+class EventNotFoundError(ServiceError):
+    """No event has the id. Reason EVENT_NOT_FOUND; metadata waiting_rows tells how many late rows wait for one."""
+
+
 class SessionFailedError(UnackedError):
     """The stream ended for good; `cause` says why. Reason and code are the cause's.
 

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING
 
 from headrace.deadline import Deadline
 from headrace.errors import BufferFullError, InvalidArgumentError
+from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
 from headrace.plan import Roles
 from headrace.results import PublishResult
 from headrace.schema import ModelInfo
 from headrace.settings import Settings
+from headrace.statistics import ModelStatistics
 from headrace.table import Header
 from headrace.times import TimeLike, as_datetime, unix_micros
 from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
     from headrace.publishing import Publisher
+    from headrace.reader import Reader
     from headrace.validating import Validator
 
 _time_ns = time.time_ns
@@ -47,6 +50,7 @@ class Model:
         labels: Lane,
         publisher: Publisher,
         validator: Validator,
+        reader: Reader,
         settings: Settings,
         info: ModelInfo | None = None,
     ) -> None:
@@ -58,6 +62,7 @@ class Model:
         self._buffer = events.buffer
         self._publisher = publisher
         self._validator = validator
+        self._reader = reader
         self._strict = settings.strict
 
     def __repr__(self) -> str:
@@ -272,6 +277,103 @@ class Model:
             validate_only=True,
             timeout=timeout,
         )
+
+    def event(self, event_id: str, *, event_time: TimeLike | None = None, as_of: TimeLike | None = None) -> Event:
+        """Return one event with all that is known of it: labels with their history, influences, variants, metrics.
+
+        Args:
+            event_id: The event's id. Of several events with it, the newest is returned.
+            event_time: The event's time, where it is known: one chunk is searched instead of all.
+            as_of: What came late, as it was known at this moment. Default: as it is known now.
+
+        Raises:
+            EventNotFoundError: No event has this id.
+            ServiceError: The service refuses, or is away for call_timeout_s.
+            InvalidArgumentError: A time is none.
+            ClosedError: The client is closed.
+        """
+        return self._reader.by_id(self.name, [event_id], event_time=event_time, as_of=as_of)[-1]
+
+    def events_by_id(self, event_ids: Sequence[str], *, as_of: TimeLike | None = None) -> list[Event]:
+        """Return the events with these ids, in the order of the ids; ids without an event are left out.
+
+        Args:
+            event_ids: Any number of ids; they are asked for 500 at a time.
+            as_of: As event.
+
+        Raises:
+            ServiceError, InvalidArgumentError, ClosedError: As event.
+        """
+        return self._reader.by_id(self.name, event_ids, as_of=as_of, missing_ok=True)
+
+    def events(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        has_label: bool | None = None,
+        variant: str | None = None,
+        tag: str | None = None,
+        source: str | None = None,
+        version: str | None = None,
+        label_source: str | None = None,
+        as_of: TimeLike | None = None,
+        columns: Sequence[str] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+        timeout: float | Deadline | None = None,
+    ) -> Events:
+        """Return the events of start <= event_time < end that pass the filters, with their latest labels.
+
+        Nothing is read yet: iterate over the result, or take it whole by to_list, to_arrow, to_pandas or to_polars.
+        Each of these reads anew and sees one moment of the database; whatever was acknowledged before is in it.
+
+        Args:
+            start: First event_time. Naive datetimes are UTC. Default: from the beginning.
+            end: First event_time that is no longer meant. Default: to the end.
+            has_label: True: events with a label only; False: those without. Default: both.
+            variant: Events of this variant only.
+            tag: Events with this tag only.
+            source: Events from this source only.
+            version: Events of this version of the model only. Default: all, whatever version the handle has.
+            label_source: Look at labels from this source only.
+            as_of: Labels as they were known at this moment. Default: as they are known now.
+            columns: Columns to read; event_id and event_time come always. Default: all.
+            limit: Most events. Default: all.
+            newest_first: The newest come first. Default: the oldest.
+            timeout: Seconds that a whole read may take, or a Deadline. Default: as long as it takes; each part has
+                call_timeout_s to come.
+
+        Raises:
+            InvalidArgumentError: A time is none, or the limit is below 1. What the service refuses
+                (TIME_RANGE_INVALID, UNKNOWN_COLUMN, MODEL_NOT_FOUND …) is raised by the reading.
+        """
+        return self._reader.events(
+            self.name,
+            start,
+            end,
+            has_label=has_label,
+            variant=variant,
+            tag=tag,
+            source=source,
+            version=version,
+            label_source=label_source,
+            as_of=as_of,
+            columns=columns,
+            limit=limit,
+            newest_first=newest_first,
+            timeout=timeout,
+        )
+
+    def statistics(self) -> ModelStatistics:
+        """Return how much the model has stored, over all versions; each count says whether it is exact.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            ServiceError: As event.
+            ClosedError: The client is closed.
+        """
+        return self._reader.statistics(self.name)
 
     def _refused(self, error: Exception, lane: Lane) -> None:
         """Count a row that could not be accepted; raise where the user asked for it."""

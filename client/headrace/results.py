@@ -101,6 +101,12 @@ class PublishResult:
     labels: PublishResult | None = None
     """Verdicts of the labels that were split off the events; rows are the same source rows."""
 
+    @property
+    def unsettled(self) -> int:
+        """Rows without a verdict; none but in the result of a PublishTimeout."""
+        settled = self.stored + self.duplicate + self.conflict + self.rejected + self.uncounted + self.quarantined
+        return max(0, self.rows - settled) + (self.labels.unsettled if self.labels else 0)
+
     def add(self, result: result_pb2.BatchResult, source_rows: Sequence[int]) -> None:
         """Add the verdicts of one batch."""
         if result.result_expired:

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from headrace.errors import FencedError, ModelNotFoundError, ServiceError
+from headrace.errors import EventNotFoundError, FencedError, ModelNotFoundError, ServiceError
 
 DOMAIN = "headrace"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -30,7 +30,11 @@ TRANSPORT_RETRYABLE = frozenset(
 )
 """Codes worth another try when the service itself said nothing. RESOURCE_EXHAUSTED is gRPC's own oversize message."""
 
-_CLASSES: dict[str, type[ServiceError]] = {"FENCED": FencedError, "MODEL_NOT_FOUND": ModelNotFoundError}
+_CLASSES: dict[str, type[ServiceError]] = {
+    "FENCED": FencedError,
+    "MODEL_NOT_FOUND": ModelNotFoundError,
+    "EVENT_NOT_FOUND": EventNotFoundError,
+}
 
 
 def service_error(error: grpc.RpcError) -> ServiceError:

@@ -14,7 +14,14 @@ from uuid import uuid4
 import grpc
 import structlog
 
-from headrace.v1 import batch_pb2, key_service_pb2, key_service_pb2_grpc, model_service_pb2, model_service_pb2_grpc
+from headrace.v1 import (
+    batch_pb2,
+    key_service_pb2,
+    key_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    query_service_pb2_grpc,
+)
 from headrace.version import __version__
 from headrace_server.access import keys
 from headrace_server.access.gate import Gate
@@ -52,6 +59,11 @@ from headrace_server.ops import reflection
 from headrace_server.ops.commit_watch import CommitWatch
 from headrace_server.ops.health import Health
 from headrace_server.ops.metrics import Metrics
+from headrace_server.queries.query_servicer import SERVICE as QUERIES
+from headrace_server.queries.query_servicer import QueryServicer
+from headrace_server.queries.reader import Reader
+from headrace_server.queries.snapshots import Snapshots
+from headrace_server.queries.statistics import Statistics
 from headrace_server.stopping import Grace, StopRequest, on_signals
 from headrace_server.storage.database import Database, open_database
 from headrace_server.storage.listener import Listener
@@ -60,6 +72,7 @@ log = structlog.get_logger(__name__)
 
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
+SERVICES = (INGEST, MODELS, KEYS, QUERIES)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -84,7 +97,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[ServingAddresses], No
     """
     instance = uuid4().hex[:12]
     with on_signals() as stop:
-        async with open_database(settings.database, instance) as database:
+        async with open_database(settings.database, instance, settings.queries) as database:
             await _serve(settings, database, instance, stop, on_ready)
     log.info("stopped")
 
@@ -97,7 +110,7 @@ async def _serve(
     on_ready: Callable[[ServingAddresses], None] | None,
 ) -> None:
     metrics = Metrics(version=__version__, instance=instance)
-    health = Health([INGEST, MODELS, KEYS])
+    health = Health(SERVICES)
     watch = CommitWatch(metrics, health.set_ready, database.probe)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
     directory = KeyDirectory(database.pool)
@@ -131,11 +144,18 @@ async def _serve(
     streams = IngestServicer(service)
     server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(gate)])
     streams.add_to(server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(registry), server)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(database.pool), server)
+    _add(
+        server,
+        (model_service_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(registry)),
+        (key_service_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(database.pool)),
+        (
+            query_service_pb2_grpc.add_QueryServiceServicer_to_server,
+            _queries(settings, registry, Snapshots(database.reading_pool)),
+        ),
+    )
     await health.add_to(server)
     if settings.listen.reflection:
-        reflection.enable(server, [INGEST, MODELS, KEYS])
+        reflection.enable(server, SERVICES)
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)
     http = HttpServer(
         http_app(
@@ -211,6 +231,16 @@ def _bind(server: grpc.aio.Server, host: str, port: int) -> str:
         text = f"the gRPC door cannot listen at {shown}:{port}: choose another address with listen.grpc_host and "
         raise ListenError(f"{text}listen.grpc_port") from error
     return f"{shown}:{bound}"
+
+
+def _add(server: grpc.aio.Server, *servicers: tuple[Callable[..., None], object]) -> None:
+    """Let the server serve these services, each with the function that adds it."""
+    for add, servicer in servicers:
+        add(servicer, server)
+
+
+def _queries(settings: Settings, registry: Registry, snapshots: Snapshots) -> QueryServicer:
+    return QueryServicer(registry, Reader(snapshots), Statistics(snapshots), settings.queries.not_read_timeout_s)
 
 
 def _limits(settings: Settings) -> Limits:

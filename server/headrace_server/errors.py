@@ -104,6 +104,30 @@ class KeyInvalidError(InvalidRequestError):
     reason = "KEY_INVALID"
 
 
+class TimeRangeInvalidError(InvalidRequestError):
+    """A time range that ends before it begins, or where it begins."""
+
+    reason = "TIME_RANGE_INVALID"
+
+
+class EventIdsInvalidError(InvalidRequestError):
+    """No event id, or more than a call takes."""
+
+    reason = "EVENT_IDS_INVALID"
+
+
+class EventIdInvalidError(InvalidRequestError):
+    """An event id that is no UUID, for a model whose ids are."""
+
+    reason = "EVENT_ID_INVALID"
+
+
+class UnknownColumnError(InvalidRequestError):
+    """A column was asked for that the model does not have."""
+
+    reason = "UNKNOWN_COLUMN"
+
+
 class SeqGapError(HeadraceError):
     """A batch is missing before this one."""
 
@@ -144,6 +168,27 @@ class KeyNotFoundError(HeadraceError):
 
     code = grpc.StatusCode.NOT_FOUND
     reason = "KEY_NOT_FOUND"
+
+
+class EventNotFoundError(HeadraceError):
+    """None of the ids has an event."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "EVENT_NOT_FOUND"
+
+
+class ResultTooLargeError(HeadraceError):
+    """The answer, or one row of it, is larger than a message may be."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+    reason = "RESULT_TOO_LARGE"
+
+
+class QueryTooSlowError(HeadraceError):
+    """A read took longer than it may; it would again."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "QUERY_TOO_SLOW"
 
 
 class TypeConflictError(HeadraceError):
@@ -212,3 +257,16 @@ class OverloadedError(RetryableError):
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "OVERLOADED"
+
+
+class ReadersBusyError(RetryableError):
+    """All connections for reading are in use."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "READERS_BUSY"
+
+
+class ResultsNotReadError(RetryableError):
+    """The client does not read what it asked for."""
+
+    reason = "RESULTS_NOT_READ"

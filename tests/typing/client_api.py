@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import assert_type
+from typing import Any, assert_type
+
+import pandas as pd
 
 import headrace
 import headrace.aio
-from headrace import BatchOutcome, HeadraceError, Model, ModelInfo, PublishResult, QuarantinedBatch, Schema, Stats
+from headrace import (
+    BatchOutcome,
+    Event,
+    Events,
+    HeadraceError,
+    Model,
+    ModelInfo,
+    PublishResult,
+    QuarantinedBatch,
+    Schema,
+    Stats,
+)
 
 
 def callbacks(outcome: BatchOutcome) -> None:
@@ -56,6 +69,15 @@ def sync_face() -> None:
         assert_type(model.validate([{"x": 1.0}], labels="late"), PublishResult)
         model.publish("rows.parquet", update=True, timeout=headrace.Deadline(None))
 
+        events = model.events(datetime.now(UTC), has_label=True, columns=["x"], limit=5)
+        assert_type(events, Events)
+        assert_type(events.to_list(), list[dict[str, Any]])
+        assert_type(events.to_pandas(), pd.DataFrame)
+        assert_type(model.event(event_id, as_of="2026-01-01"), Event)
+        assert_type(model.events_by_id([event_id]), list[Event])
+        assert_type(model.statistics().events.rows.exact, bool)
+        assert_type(client.wait_until_queryable(result), None)
+
         assert_type(client.stats(), Stats)
         assert_type(client.stats().dropped_rows, int)
         assert_type(client.quarantined(), Sequence[QuarantinedBatch])
@@ -77,6 +99,9 @@ async def asyncio_face() -> None:
         assert_type(model.log_label("e", late=True), None)
         assert_type(await model.publish([{"x": 1.0}]), PublishResult)
         assert_type(await model.validate([{"x": 1.0}]), PublishResult)
+        assert_type([event async for event in model.events(limit=5)], list[dict[str, Any]])
+        assert_type(await model.events().to_pandas(), pd.DataFrame)
+        assert_type(await model.event("e"), Event)
         assert_type(await client.flush(5), None)
         assert_type([info async for info in client.list_models()], list[ModelInfo])
         assert_type((await client.get_model("m")).info, ModelInfo | None)

@@ -148,6 +148,26 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
     it is kept as a dead letter and may well be good.
     """
+    ERROR_REASON_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 100
+    """None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
+    one. NOT_FOUND.
+    """
+    ERROR_REASON_TIME_RANGE_INVALID: _ErrorReason.ValueType  # 101
+    """The time range ends before it begins or where it begins. INVALID_ARGUMENT. Example: start 2013-02-01, end
+    2013-01-01.
+    """
+    ERROR_REASON_EVENT_IDS_INVALID: _ErrorReason.ValueType  # 102
+    """No id, or more ids than a call takes. INVALID_ARGUMENT. Example: 1,001 ids in GetEvents."""
+    ERROR_REASON_RESULT_TOO_LARGE: _ErrorReason.ValueType  # 103
+    """The answer, or one row of it, is larger than a message may be: ask for fewer ids or columns. OUT_OF_RANGE."""
+    ERROR_REASON_READERS_BUSY: _ErrorReason.ValueType  # 104
+    """All of the connections for reading are in use. Carries RetryInfo: RESOURCE_EXHAUSTED."""
+    ERROR_REASON_QUERY_TOO_SLOW: _ErrorReason.ValueType  # 105
+    """The read took longer than it may: ask for less time or fewer columns. DEADLINE_EXCEEDED, not to be tried again
+    unchanged.
+    """
+    ERROR_REASON_RESULTS_NOT_READ: _ErrorReason.ValueType  # 106
+    """The client did not read its results for 30 seconds. Carries RetryInfo: UNAVAILABLE."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, a stream, a batch or a row was refused."""
@@ -272,4 +292,24 @@ ERROR_REASON_UNRESOLVED: ErrorReason.ValueType  # 66
 """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
 it is kept as a dead letter and may well be good.
 """
+ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 100
+"""None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
+one. NOT_FOUND.
+"""
+ERROR_REASON_TIME_RANGE_INVALID: ErrorReason.ValueType  # 101
+"""The time range ends before it begins or where it begins. INVALID_ARGUMENT. Example: start 2013-02-01, end
+2013-01-01.
+"""
+ERROR_REASON_EVENT_IDS_INVALID: ErrorReason.ValueType  # 102
+"""No id, or more ids than a call takes. INVALID_ARGUMENT. Example: 1,001 ids in GetEvents."""
+ERROR_REASON_RESULT_TOO_LARGE: ErrorReason.ValueType  # 103
+"""The answer, or one row of it, is larger than a message may be: ask for fewer ids or columns. OUT_OF_RANGE."""
+ERROR_REASON_READERS_BUSY: ErrorReason.ValueType  # 104
+"""All of the connections for reading are in use. Carries RetryInfo: RESOURCE_EXHAUSTED."""
+ERROR_REASON_QUERY_TOO_SLOW: ErrorReason.ValueType  # 105
+"""The read took longer than it may: ask for less time or fewer columns. DEADLINE_EXCEEDED, not to be tried again
+unchanged.
+"""
+ERROR_REASON_RESULTS_NOT_READ: ErrorReason.ValueType  # 106
+"""The client did not read its results for 30 seconds. Carries RetryInfo: UNAVAILABLE."""
 global___ErrorReason = ErrorReason

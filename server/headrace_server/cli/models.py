@@ -13,7 +13,7 @@ from headrace_server.cli.failure import fail
 from headrace_server.cli.options import DEFAULT_ADDRESS, Address, Project
 
 if TYPE_CHECKING:
-    from headrace import Client, ModelInfo
+    from headrace import Client, ModelInfo, ModelStatistics, RowCount
 
 verbs = typer.Typer(help="The models of a running service.", no_args_is_help=True)
 
@@ -53,6 +53,18 @@ def show(
     if info is None:
         fail(f"the service said nothing of the model {name!r}")
     _print(info)
+
+
+@verbs.command()
+def stats(
+    name: Annotated[str, typer.Argument(help="Name of the model, in any spelling that folds to it.")],
+    address: Address = DEFAULT_ADDRESS,
+    project: Project = "",
+) -> None:
+    """Show how much a model has stored: rows, bytes, chunks, times. ≈ marks the database's estimates."""
+    with connected(address, project) as client:
+        told = client.model(name).statistics()
+    _print_stats(told)
 
 
 @contextmanager
@@ -95,3 +107,32 @@ def _print(model: ModelInfo) -> None:
         dimension = f"({column.dimension})" if column.dimension else ""
         columns.add_row(column.name, column.kind.name.lower(), kind + dimension, column.description)
     console.print(columns)
+
+
+def _print_stats(told: ModelStatistics) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    tables = Table(box=box.SIMPLE_HEAD)
+    for heading in ("what", "rows", "size", "chunks", "table"):
+        tables.add_column(heading, justify="right" if heading in {"rows", "size", "chunks"} else "left")
+    kinds = {"events": told.events, **told.late, **{f"{kind}, waiting": it for kind, it in told.waiting.items()}}
+    for what, table in kinds.items():
+        tables.add_row(what, _shown(table.rows), decimal(table.total_bytes), str(table.chunks or "–"), table.table)
+    facts = Table(box=None, show_header=False)
+    for label, time, exact in (
+        ("first event", told.first_event_time, told.first_event_time_exact),
+        ("last event", told.last_event_time, told.last_event_time_exact),
+    ):
+        facts.add_row(label, "–" if time is None else f"{'' if exact else '≈ '}{time.isoformat()}")
+    facts.add_row("in the last minute", _shown(told.events_last_minute))
+    facts.add_row("in the last hour", _shown(told.events_last_hour))
+    console = Console()
+    console.print(tables)
+    console.print(facts)
+
+
+def _shown(count: RowCount) -> str:
+    return f"{'' if count.exact else '≈ '}{count.rows:,}"

@@ -10,6 +10,7 @@ from headrace_server.config.settings import (
     Listen,
     Log,
     Models,
+    Queries,
     Settings,
     Suggest,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Loaded",
     "Log",
     "Models",
+    "Queries",
     "Settings",
     "SettingsError",
     "Suggest",

@@ -148,6 +148,19 @@ class Models(Group):
     """Register a model that nobody registered from its first batch. Off: a misspelt name is an error, not a table."""
 
 
+class Queries(Group):
+    """Reading back, kept apart from ingest."""
+
+    max_concurrent: Annotated[int, Field(ge=1, le=64)] = 4
+    """Reads at a time, each with a database connection of its own; further ones are told to come back (READERS_BUSY).
+    Opened when wanted, closed after 5 idle minutes."""
+    statement_timeout_s: Seconds = 30.0
+    """Longest wait for the next part of a read, in seconds; then it is QUERY_TOO_SLOW."""
+    not_read_timeout_s: Seconds = 30.0
+    """Seconds a client may leave its results unread until the read is ended: it holds a connection, and vacuum waits
+    for its snapshot."""
+
+
 class Suggest(Group):
     """What clients are told makes good use of the service."""
 
@@ -201,6 +214,7 @@ class Settings(BaseSettings):
     intake: Intake = Intake()
     batching: Batching = Field(default_factory=Batching)
     models: Models = Models()
+    queries: Queries = Queries()
     suggest: Suggest = Suggest()
     http: Http = Http()
     drain: Drain = Drain()

@@ -39,7 +39,7 @@ def statements(schema: ModelSchema) -> list[str]:
 
 
 def _select(schema: ModelSchema, bounds: str = "") -> str:
-    events, labels = events_table(schema).qualified, labels_table(schema).qualified
+    events = events_table(schema).qualified
     event_names = {column.sql_name for column in schema.event_columns}
     shown = [f"e.{quote_identifier(column.name)}" for column in EVENT_COLUMNS]
     shown += ["l.label_time", "l.recorded_time"]
@@ -49,13 +49,26 @@ def _select(schema: ModelSchema, bounds: str = "") -> str:
             shown.append(f"l.{name} AS {quote_identifier(joined_name(column, event_names))}")
         else:
             shown.append(f"e.{name}")
+    return (
+        # Every name in it is quoted.
+        f"SELECT {', '.join(shown)} FROM (SELECT * FROM {events}{bounds}) AS e LEFT JOIN"  # noqa: S608
+        f" ({latest_labels(schema, bounds)}) AS l"
+        " ON l.event_id = e.event_id AND l.event_time = e.event_time"
+    )
+
+
+def latest_labels(schema: ModelSchema, condition: str = "") -> str:
+    """Return the SELECT of a model's labels, a row an event, with the latest value of each.
+
+    Args:
+        schema: The model.
+        condition: A WHERE clause that says which revisions count, with a blank before it; all by default.
+    """
     merged = ["(array_agg(label_time " + _NEWEST_FIRST + "))[1] AS label_time", "max(recorded_time) AS recorded_time"]
     for label in schema.labels:
         name = quote_identifier(label.sql_name)
         merged.append(f"(array_agg({name} {_NEWEST_FIRST}) FILTER (WHERE {name} IS NOT NULL))[1] AS {name}")
     return (
-        # Every name in it is quoted.
-        f"SELECT {', '.join(shown)} FROM (SELECT * FROM {events}{bounds}) AS e LEFT JOIN"  # noqa: S608
-        f" (SELECT event_id, event_time, {', '.join(merged)} FROM {labels}{bounds} GROUP BY event_id, event_time) AS l"
-        " ON l.event_id = e.event_id AND l.event_time = e.event_time"
+        f"SELECT event_id, event_time, {', '.join(merged)} FROM {labels_table(schema).qualified}{condition}"  # noqa: S608 — quoted
+        " GROUP BY event_id, event_time"
     )

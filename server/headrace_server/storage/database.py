@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from headrace_server.config import Database as DatabaseSettings
+from headrace_server.config import Queries
 from headrace_server.storage import edition, migrate, pool
 from headrace_server.storage.embedded import EmbeddedDatabase, EmbeddedSettings
 
@@ -27,12 +28,14 @@ class Database:
     Attributes:
         connect: Opens a connection of one's own.
         pool: For short statements; acquire with a timeout.
+        reading_pool: For reading back alone, so that reads take nothing from ingest.
         edition: What the database is.
         embedded: The embedded database, if it is one: it wants to be supervised.
     """
 
     connect: pool.Connect
     pool: asyncpg.Pool
+    reading_pool: asyncpg.Pool
     edition: edition.Edition
     embedded: EmbeddedDatabase | None
 
@@ -53,7 +56,9 @@ PROBE_TIMEOUT_S = 5.0
 
 
 @asynccontextmanager
-async def open_database(settings: DatabaseSettings, instance: str) -> AsyncIterator[Database]:
+async def open_database(
+    settings: DatabaseSettings, instance: str, queries: Queries | None = None
+) -> AsyncIterator[Database]:
     """Bring the database up, look it over, migrate it.
 
     Raises:
@@ -61,8 +66,9 @@ async def open_database(settings: DatabaseSettings, instance: str) -> AsyncItera
         UnsuitableDatabaseError: The server cannot be used; the text says what is missing.
         OSError: The server cannot be reached.
     """
+    queries = queries or Queries()
     if settings.url is not None:
-        async with _open(settings.url.get_secret_value(), settings, instance, None) as database:
+        async with _open(settings.url.get_secret_value(), settings, queries, instance, None) as database:
             yield database
         return
     embedded = EmbeddedDatabase(
@@ -76,7 +82,7 @@ async def open_database(settings: DatabaseSettings, instance: str) -> AsyncItera
     )
     await embedded.start()
     try:
-        async with _open(embedded.url, settings, instance, embedded) as database:
+        async with _open(embedded.url, settings, queries, instance, embedded) as database:
             yield database
     finally:
         await asyncio.shield(embedded.stop())
@@ -84,7 +90,7 @@ async def open_database(settings: DatabaseSettings, instance: str) -> AsyncItera
 
 @asynccontextmanager
 async def _open(
-    url: str, settings: DatabaseSettings, instance: str, embedded: EmbeddedDatabase | None
+    url: str, settings: DatabaseSettings, queries: Queries, instance: str, embedded: EmbeddedDatabase | None
 ) -> AsyncIterator[Database]:
     connect = partial(
         pool.connect,
@@ -113,7 +119,16 @@ async def _open(
         connect_timeout_s=settings.connect_timeout_s,
         command_timeout_s=settings.command_timeout_s,
     )
+    reading = await pool.create_reading_pool(
+        url,
+        instance=instance,
+        size=queries.max_concurrent,
+        statement_timeout_s=queries.statement_timeout_s,
+        idle_timeout_s=queries.not_read_timeout_s,
+        connect_timeout_s=settings.connect_timeout_s,
+    )
     try:
-        yield Database(connect, connections, found, embedded)
+        yield Database(connect, connections, reading, found, embedded)
     finally:
         connections.terminate()
+        reading.terminate()

@@ -16,6 +16,8 @@ APPLICATION = "headrace"
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
 
+_EPOCH_2000_MICROS = 946_684_800_000_000  # what PostgreSQL counts from
+
 # How the rooms above ask for a connection of their own: the composition root binds URL and instance to `connect`.
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -78,6 +80,51 @@ async def create_pool(
         max_inactive_connection_lifetime=300.0,
         init=prepare,
         **_session(instance, connect_timeout_s, command_timeout_s),
+    )
+
+
+async def create_reading_pool(
+    url: str,
+    *,
+    instance: str,
+    size: int,
+    statement_timeout_s: float,
+    idle_timeout_s: float,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+) -> asyncpg.Pool:
+    """Make a pool for reading alone; connections are opened when wanted, so an unread database costs nothing.
+
+    It is the primary that is read, so that what was acked is seen. Times come and go as microseconds since 1970:
+    datetime knows fewer years than PostgreSQL, and is slower.
+
+    Args:
+        url: As for `connect`.
+        instance: As for `connect`.
+        size: Most connections at once.
+        statement_timeout_s: Longest run of one statement, or of one fetch of a cursor.
+        idle_timeout_s: Longest pause between two statements of a transaction, whose snapshot vacuum waits for.
+        connect_timeout_s: As for `connect`.
+    """
+
+    async def prepare(connection: asyncpg.Connection) -> None:
+        keepalive.arm(connection)
+        await connection.set_type_codec(
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda micros: (micros - _EPOCH_2000_MICROS,),
+            decoder=lambda parts: parts[0] + _EPOCH_2000_MICROS,
+        )
+
+    session = _session(instance, connect_timeout_s, statement_timeout_s + 5.0)
+    session["server_settings"] |= {
+        "statement_timeout": str(int(statement_timeout_s * 1000)),
+        "idle_in_transaction_session_timeout": str(int(idle_timeout_s * 1000) + 5_000),
+        # Constants in the plan, whatever a statement was planned for before: chunks are chosen by them.
+        "plan_cache_mode": "force_custom_plan",
+    }
+    return await asyncpg.create_pool(
+        url, min_size=0, max_size=size, max_inactive_connection_lifetime=300.0, init=prepare, **session
     )
 
 
