@@ -284,7 +284,7 @@ class Model:
         Args:
             event_id: The event's id. Of several events with it, the newest is returned.
             event_time: The event's time, where it is known: one chunk is searched instead of all.
-            as_of: What came late, as it was known at this moment. Default: as it is known now.
+            as_of: What was known at this moment. Default: all that is known now.
 
         Raises:
             EventNotFoundError: No event has this id.
@@ -337,7 +337,7 @@ class Model:
             source: Events from this source only.
             version: Events of this version of the model only. Default: all, whatever version the handle has.
             label_source: Look at labels from this source only.
-            as_of: Labels as they were known at this moment. Default: as they are known now.
+            as_of: What was known at this moment: events that had come, labels recorded. Default: all that is known.
             columns: Columns to read; event_id and event_time come always. Default: all.
             limit: Most events. Default: all.
             newest_first: The newest come first. Default: the oldest.

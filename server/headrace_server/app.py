@@ -35,6 +35,7 @@ from headrace_server.copying.copier import Copier
 from headrace_server.copying.horizon import LedgerHorizon
 from headrace_server.copying.record_kind import RecordKind
 from headrace_server.events.kind import EventsKind
+from headrace_server.http.events import Events
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
 from headrace_server.http.publishing import Publishing
@@ -144,26 +145,26 @@ async def _serve(
     streams = IngestServicer(service)
     server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(gate)])
     streams.add_to(server)
+    snapshots = Snapshots(database.reading_pool)
     _add(
         server,
         (model_service_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(registry)),
         (key_service_pb2_grpc.add_KeyServiceServicer_to_server, KeyServicer(database.pool)),
         (
             query_service_pb2_grpc.add_QueryServiceServicer_to_server,
-            _queries(settings, registry, Snapshots(database.reading_pool)),
+            QueryServicer(registry, Reader(snapshots), Statistics(snapshots), settings.queries.not_read_timeout_s),
         ),
     )
-    await health.add_to(server)
-    if settings.listen.reflection:
-        reflection.enable(server, SERVICES)
+    await _describe(server, health, settings)
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)
     http = HttpServer(
         http_app(
             Publishing(service.publish, settings.http, settings.intake.max_batch_bytes),
             Models(registry),
+            Events(registry, Reader(snapshots)),
             Operations(metrics, lambda: health.ready, __version__, grpc_address),
-            metrics,
-            gate,
+            metrics=metrics,
+            gate=gate,
         ),
         host=settings.listen.http_host,
         port=settings.listen.http_port,
@@ -233,14 +234,17 @@ def _bind(server: grpc.aio.Server, host: str, port: int) -> str:
     return f"{shown}:{bound}"
 
 
+async def _describe(server: grpc.aio.Server, health: Health, settings: Settings) -> None:
+    """Let the server say how its services are, and what they are."""
+    await health.add_to(server)
+    if settings.listen.reflection:
+        reflection.enable(server, SERVICES)
+
+
 def _add(server: grpc.aio.Server, *servicers: tuple[Callable[..., None], object]) -> None:
     """Let the server serve these services, each with the function that adds it."""
     for add, servicer in servicers:
         add(servicer, server)
-
-
-def _queries(settings: Settings, registry: Registry, snapshots: Snapshots) -> QueryServicer:
-    return QueryServicer(registry, Reader(snapshots), Statistics(snapshots), settings.queries.not_read_timeout_s)
 
 
 def _limits(settings: Settings) -> Limits:

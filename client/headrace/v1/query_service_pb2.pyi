@@ -75,8 +75,8 @@ class GetEventsRequest(google.protobuf.message.Message):
 
     @property
     def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Labels and other late rows as they were known at this moment: those recorded until then. Stable once it is 60
-        seconds past. Default: as they are known now.
+        """What was known at this moment: events that had come, labels and other late rows that were recorded. Stable once it
+        is 60 seconds past. Default: all that is known now.
         """
 
     def __init__(
@@ -253,7 +253,7 @@ class QueryEventsRequest(google.protobuf.message.Message):
 
     @property
     def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Labels as they were known at this moment, as in GetEvents. Default: as they are known now."""
+        """What was known at this moment, as in GetEvents. Default: all that is known now."""
 
     def __init__(
         self,

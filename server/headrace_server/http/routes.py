@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from headrace_server.access.gate import Gate
 from headrace_server.http.doorkeeper import Doorkeeper
+from headrace_server.http.events import Events
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
 from headrace_server.http.problems import plain_problem
@@ -28,7 +29,9 @@ ROOTS = ("/v1", "/v1/projects/{project}")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def http_app(publishing: Publishing, models: Models, operations: Operations, metrics: Metrics, gate: Gate) -> Starlette:
+def http_app(
+    publishing: Publishing, models: Models, events: Events, operations: Operations, *, metrics: Metrics, gate: Gate
+) -> Starlette:
     """Return the door."""
 
     def twin(method: str, endpoint: Endpoint) -> Endpoint:
@@ -36,6 +39,8 @@ def http_app(publishing: Publishing, models: Models, operations: Operations, met
 
     list_models = twin("/headrace.v1.ModelService/ListModels", models.list)
     get_model = twin("/headrace.v1.ModelService/GetModel", models.get)
+    list_events = twin("/headrace.v1.QueryService/QueryEvents", events.list)
+    get_event = twin("/headrace.v1.QueryService/GetEvents", events.get)
     take_events = twin("/headrace.v1.IngestService/Publish", publishing.events)
     take_labels = twin("/headrace.v1.IngestService/Publish", publishing.labels)
     routes = [
@@ -48,7 +53,9 @@ def http_app(publishing: Publishing, models: Models, operations: Operations, met
         routes += [
             Route(root + "/models", list_models),
             Route(root + "/models/{model}", get_model),
+            Route(root + "/models/{model}/events", list_events, methods=["GET"]),
             Route(root + "/models/{model}/events", take_events, methods=["POST"]),
+            Route(root + "/models/{model}/events/{event_id}", get_event),
             Route(root + "/models/{model}/labels", take_labels, methods=["POST"]),
         ]
     return Starlette(

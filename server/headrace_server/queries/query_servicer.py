@@ -69,7 +69,7 @@ class QueryServicer(QueryServiceServicer):
         """
         schema = await self._model(request.project, request.model)
         first = True
-        async with aclosing(self._reader.events(schema, requests.by_time(request))) as parts:  # type: ignore[type-var]
+        async with aclosing(self._reader.events(schema, requests.by_time(request))) as parts:
             async for part in parts:
                 for response in await asyncio.to_thread(_responses, part):
                     if first:

@@ -6,8 +6,7 @@ of a read share one snapshot.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import asyncpg
@@ -91,7 +90,7 @@ class Reader:
             )
         return EventsById(events, late)
 
-    async def events(self, schema: ModelSchema, query: EventQuery) -> AsyncIterator[Part]:
+    async def events(self, schema: ModelSchema, query: EventQuery) -> AsyncGenerator[Part, None]:
         """Yield the events part by part, at least one part.
 
         Close the iterator when it is left before its end: it holds a connection.
@@ -116,11 +115,6 @@ class Reader:
                     break
         if not parts:
             yield Part.of(columns, [])
-
-    async def first(self, schema: ModelSchema, query: EventQuery) -> Part:
-        """Return the first part of the events; none of them where there is no event."""
-        async with aclosing(self.events(schema, query)) as parts:  # type: ignore[type-var]  # it is a generator
-            return await anext(parts)
 
 
 async def _all(connection: asyncpg.Connection, columns: Sequence[ReadColumn], statement: Statement) -> Part:

@@ -1,9 +1,9 @@
 """What clients ask for, from protos to filters; what cannot be meant is refused here, by the name of its field."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC
 from uuid import UUID
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from headrace.v1 import query_service_pb2 as pb
@@ -25,12 +25,12 @@ def by_id(request: pb.GetEventsRequest, schema: ModelSchema) -> EventFilter:
         EventIdInvalidError: The model's ids are UUIDs, and one is none.
         TimeRangeInvalidError: A time is none.
     """
-    time = _micros(request, "event_time")
+    time = micros_of(request, "event_time")
     return EventFilter(
         ids=event_ids(request.event_ids, schema, MOST_IDS),
         start=time,
         end=None if time is None else time + 1,
-        as_of=_micros(request, "as_of"),
+        as_of=micros_of(request, "as_of"),
     )
 
 
@@ -40,7 +40,7 @@ def by_time(request: pb.QueryEventsRequest) -> EventQuery:
     Raises:
         TimeRangeInvalidError: The range ends where it begins or before, or a time is none.
     """
-    start, end = _micros(request, "start_time"), _micros(request, "end_time")
+    start, end = micros_of(request, "start_time"), micros_of(request, "end_time")
     check_range(start, end)
     return EventQuery(
         EventFilter(
@@ -52,7 +52,7 @@ def by_time(request: pb.QueryEventsRequest) -> EventQuery:
             source=_text(request.source),
             model_version=_text(request.model_version),
             label_source=_text(request.label_source),
-            as_of=_micros(request, "as_of"),
+            as_of=micros_of(request, "as_of"),
         ),
         columns=list(request.columns),
         newest_first=request.order == pb.EVENT_ORDER_NEWEST_FIRST,
@@ -103,13 +103,17 @@ def _text(text: str) -> str | None:
     return (text if storable(text) else "\ufffe" * 257) if text else None
 
 
-def _micros(request: pb.GetEventsRequest | pb.QueryEventsRequest, field: str) -> int | None:
-    if not request.HasField(field):  # type: ignore[arg-type]  # each stub names its own fields
+def micros_of(message: Message, field: str) -> int | None:
+    """Return a Timestamp field of a request in microseconds since 1970; None where it is not there.
+
+    Raises:
+        TimeRangeInvalidError: It is beyond the calendar.
+    """
+    if not message.HasField(field):
         return None
-    time: Timestamp = getattr(request, field)
+    time: Timestamp = getattr(message, field)
     try:
-        time.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        return time.ToMicroseconds()
+    except ValueError:
         fault = "must lie in the years 1 to 9999"
         raise TimeRangeInvalidError(f"{field} {fault}", fields={field: fault}) from None
-    return time.ToMicroseconds()

@@ -30,7 +30,7 @@ class EventFilter:
         has_label: It has a label, or has none, of those that `label_source` and `as_of` leave.
         tag: One of its tags.
         label_source: Labels from elsewhere are not looked at.
-        as_of: Labels recorded later are not looked at.
+        as_of: It had come by then; labels recorded later are not looked at.
     """
 
     ids: EventIds | None = None
@@ -98,7 +98,7 @@ def select_late(schema: ModelSchema, table: LateTable, wanted: EventFilter, limi
     condition = statement.where(
         _among(statement, schema, wanted.ids),
         f"(t.event_time IS NULL OR {known})" if known and table.waiting else known,
-        _until(statement, wanted.as_of) if table.has("recorded_time") else None,
+        _until(statement, "recorded_time", wanted.as_of) if table.has("recorded_time") else None,
     )
     order = "t.event_id, t.recorded_time" if table.has("recorded_time") else "t.event_id"
     shown = ", ".join(column.sql for column in table.columns)
@@ -118,6 +118,7 @@ def _of_events(statement: Statement, schema: ModelSchema, wanted: EventFilter) -
         equal("source", wanted.source),
         equal("model_version", wanted.model_version),
         None if wanted.tag is None else f"tags @> {statement.argument([wanted.tag], 'text[]')}",
+        _until(statement, "observed_time", wanted.as_of),
     )
 
 
@@ -127,7 +128,7 @@ def _of_labels(statement: Statement, schema: ModelSchema, wanted: EventFilter) -
         _among(statement, schema, wanted.ids),
         _within(statement, wanted),
         None if source is None else f"source = {statement.argument(source, 'text')}",
-        _until(statement, wanted.as_of),
+        _until(statement, "recorded_time", wanted.as_of),
     )
 
 
@@ -146,5 +147,5 @@ def _within(statement: Statement, wanted: EventFilter) -> str | None:
     return " AND ".join(conditions) or None
 
 
-def _until(statement: Statement, as_of: int | None) -> str | None:
-    return None if as_of is None else f"recorded_time <= {statement.argument(as_of, 'timestamptz')}"
+def _until(statement: Statement, column: str, as_of: int | None) -> str | None:
+    return None if as_of is None else f"{column} <= {statement.argument(as_of, 'timestamptz')}"

@@ -8,16 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace.v1 import ingest_service_pb2
+from headrace.v1 import batch_pb2, ingest_service_pb2
 from headrace_server.access.gate import Gate
 from headrace_server.config import Http
+from headrace_server.http.events import Events
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
 from headrace_server.http.publishing import Publishing
 from headrace_server.http.routes import http_app
 from headrace_server.http.server import HttpServer
+from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import EventIdType, Identity, ModelSchema, UnknownColumns
 from headrace_server.ops.metrics import Metrics
+from headrace_server.queries.columns import LateTable, ReadColumn
+from headrace_server.queries.parts import Part
+from headrace_server.queries.reader import EventsById
 
 MAX_BATCH_BYTES = 10_000
 
@@ -73,6 +78,36 @@ class Registry:
         return [model for model in self.models if model.project == project and model.sql_name > after][:limit]
 
 
+COLUMNS = (
+    ReadColumn("event_id", "", "event_id", ValueType.STRING),
+    ReadColumn("score", "", "score", ValueType.FLOAT64),
+    ReadColumn("metadata", "", "metadata", ValueType.JSON),
+)
+
+
+class Reader:
+    """Reads the same two events whatever it is asked, and remembers what it was."""
+
+    def __init__(self):
+        self.asked = []
+        self.error = None
+        self.parts = [Part.of(COLUMNS, [("a", 0.5, '{"k": [1]}')]), Part.of(COLUMNS, [("b", float("nan"), None)])]
+
+    async def by_id(self, schema, wanted):
+        self.asked.append(wanted)
+        if self.error:
+            raise self.error
+        waiting = LateTable(batch_pb2.RECORD_KIND_LABELS, True, "", "", COLUMNS)
+        return EventsById(self.parts[0], [(waiting, self.parts[1])])
+
+    async def events(self, schema, query):
+        self.asked.append(query)
+        if self.error:
+            raise self.error
+        for part in self.parts:
+            yield part
+
+
 @dataclass
 class Answer:
     status: int
@@ -86,15 +121,16 @@ class Answer:
 
 class Door:
     def __init__(self, settings):
-        self.publish, self.registry = Publish(), Registry()
+        self.publish, self.registry, self.reader = Publish(), Registry(), Reader()
         self.metrics = Metrics(version="1.2.3", instance="test")
         self.ready = True
         app = http_app(
             Publishing(self.publish, settings, MAX_BATCH_BYTES),
             Models(self.registry),
+            Events(self.registry, self.reader),
             Operations(self.metrics, lambda: self.ready, "1.2.3", "127.0.0.1:50051"),
-            self.metrics,
-            Gate(None),
+            metrics=self.metrics,
+            gate=Gate(None),
         )
         self.server = HttpServer(app, host="127.0.0.1", port=0, max_connections=settings.max_connections, grace_s=5)
         self.address = self.server.bind()

@@ -45,6 +45,6 @@ async def test_what_is_not_there_is_a_problem_document(door):
 
 
 async def test_a_wrong_method_is_a_problem_document_that_names_the_right_one(door):
-    answer = await door.get("/v1/models/flight_delay/events")
+    answer = await door.get("/v1/models/flight_delay/labels")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert answer.json["status"] == 405
