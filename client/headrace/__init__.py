@@ -15,6 +15,7 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
 from headrace.channel import Tls
 from headrace.client import Client, connect
 from headrace.content_id import content_id
+from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
 from headrace.errors import (
     BufferFullError,
@@ -56,6 +57,9 @@ __all__ = [
     "ClosedError",
     "Column",
     "ColumnKind",
+    "DeadLetter",
+    "DeadLetterRefusal",
+    "DeadLetters",
     "Deadline",
     "Event",
     "EventIdType",
@@ -66,6 +70,7 @@ __all__ = [
     "HeadraceError",
     "Identity",
     "InvalidArgumentError",
+    "LetterFilter",
     "Model",
     "ModelInfo",
     "ModelNotFoundError",
@@ -74,6 +79,7 @@ __all__ = [
     "PublishResult",
     "PublishTimeout",
     "QuarantinedBatch",
+    "ReplayResult",
     "RowCount",
     "RowError",
     "Schema",

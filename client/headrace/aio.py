@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from headrace import client as sync
 from headrace.awaited import in_thread, tell
 from headrace.channel import Tls
+from headrace.dead_letters import DeadLetter, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
 from headrace.errors import HeadraceError, UnackedError
 from headrace.events import Event
@@ -180,11 +181,41 @@ class AsyncModel:
         return await in_thread(lambda _: self._model.statistics(), None)
 
 
+class AsyncDeadLetters:
+    """The dead letters of the client's project; filters are those of headrace.DeadLetters."""
+
+    def __init__(self, core: DeadLetters) -> None:
+        self._core = core
+
+    async def list(self, **wanted: Unpack[LetterFilter]) -> AsyncIterator[DeadLetter]:
+        """Yield letters, newest first; as DeadLetters.list."""
+        letters = self._core.list(**wanted)
+        while (letter := await in_thread(lambda _: next(letters, None), None)) is not None:
+            yield letter
+
+    async def get(self, id: int) -> DeadLetter:  # noqa: A002 -- as the sync face
+        """Return one letter with its rows; as DeadLetters.get."""
+        return await in_thread(lambda _: self._core.get(id), None)
+
+    async def replay(self, ids: Sequence[int] | None = None, **wanted: Unpack[LetterFilter]) -> ReplayResult:
+        """Send letters through the write path again; as DeadLetters.replay."""
+        return await in_thread(lambda _: self._core.replay(ids, **wanted), None)
+
+    async def drop(self, ids: Sequence[int] | None = None, **wanted: Unpack[LetterFilter]) -> int:
+        """Remove letters for good; as DeadLetters.drop."""
+        return await in_thread(lambda _: self._core.drop(ids, **wanted), None)
+
+
 class AsyncClient:
-    """A connection to headrace for asyncio; made by `headrace.aio.connect`."""
+    """A connection to headrace for asyncio; made by `headrace.aio.connect`.
+
+    Attributes:
+        dead_letters: Rows the service refused and keeps.
+    """
 
     def __init__(self, core: sync.Client) -> None:
         self._core = core
+        self.dead_letters = AsyncDeadLetters(core.dead_letters)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import Self
 from headrace import lifetime
 from headrace.calls import Calls
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
+from headrace.dead_letters import DeadLetters
 from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.lane import Lane, stats_of
@@ -32,7 +33,12 @@ from headrace.validating import Validator
 
 
 class Client:
-    """A connection to headrace, shared by all threads of a process; made by `headrace.connect`."""
+    """A connection to headrace, shared by all threads of a process; made by `headrace.connect`.
+
+    Attributes:
+        settings: The settings in force.
+        dead_letters: Rows the service refused and keeps.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Client:
         self._publisher = Publisher(self._events, self._labels)
         self._calls = Calls(link, project, self.settings)
         self._registry = Registry(self._calls)
+        self.dead_letters = DeadLetters(self._calls)
         self._validator = Validator(self._calls, self.settings)
         self._streams = ResultStreams(link, self.settings)
         self._reader = Reader(self._calls, self._streams)

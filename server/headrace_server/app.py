@@ -8,7 +8,7 @@ copiers, the database. A second signal skips the waiting: what is not acked then
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import grpc
@@ -16,6 +16,8 @@ import structlog
 
 from headrace.v1 import (
     batch_pb2,
+    dead_letter_service_pb2,
+    dead_letter_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
     model_service_pb2,
@@ -34,6 +36,9 @@ from headrace_server.copying.chunks import ChunkBook
 from headrace_server.copying.copier import Copier
 from headrace_server.copying.horizon import LedgerHorizon
 from headrace_server.copying.record_kind import RecordKind
+from headrace_server.dead_letters.dead_letter_servicer import DeadLetterServicer
+from headrace_server.dead_letters.replay import Replay
+from headrace_server.dead_letters.shelf import Shelf
 from headrace_server.events.kind import EventsKind
 from headrace_server.http.events import Events
 from headrace_server.http.models import Models
@@ -73,7 +78,8 @@ log = structlog.get_logger(__name__)
 
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
-SERVICES = (INGEST, MODELS, KEYS, QUERIES)
+DEAD_LETTERS = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name
+SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -129,6 +135,7 @@ async def _serve(
     chunks = ChunkBook()
     copiers = [Copier(batcher, database.connect, watch, chunks) for batcher in batchers]
     limits = _limits(settings)
+    shelf = Shelf(database.pool, settings.dead_letters.project_bytes)
     service = IngestService(
         instance=instance,
         limits=limits,
@@ -138,6 +145,7 @@ async def _serve(
         foreseeing=TakingIn(kinds, ForeseenModels(registry), limits),
         batchers=batchers,
         registry=registry,
+        shelf=shelf,
         pool=database.pool,
         metrics=metrics,
     )
@@ -153,6 +161,10 @@ async def _serve(
         (
             query_service_pb2_grpc.add_QueryServiceServicer_to_server,
             QueryServicer(registry, Reader(snapshots), Statistics(snapshots), settings.queries.not_read_timeout_s),
+        ),
+        (
+            dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
+            DeadLetterServicer(shelf, Replay(shelf, service.replay)),
         ),
     )
     await _describe(server, health, settings)
@@ -179,7 +191,7 @@ async def _serve(
             tasks.create_task(Listener(database.connect, followers).run()),
             tasks.create_task(directory.run()),
             tasks.create_task(watch.run()),
-            tasks.create_task(LedgerHorizon(database.connect).run()),
+            tasks.create_task(LedgerHorizon(database.connect, timedelta(days=settings.dead_letters.kept_days)).run()),
             tasks.create_task(resolver.run()),
             *(tasks.create_task(copier.run()) for copier in copiers),
         ]

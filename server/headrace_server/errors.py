@@ -128,6 +128,18 @@ class UnknownColumnError(InvalidRequestError):
     reason = "UNKNOWN_COLUMN"
 
 
+class SelectionRequiredError(InvalidRequestError):
+    """Nothing says which dead letters are meant."""
+
+    reason = "SELECTION_REQUIRED"
+
+
+class FilterInvalidError(InvalidRequestError):
+    """A filter or a page token that cannot be read."""
+
+    reason = "FILTER_INVALID"
+
+
 class SeqGapError(HeadraceError):
     """A batch is missing before this one."""
 
@@ -191,6 +203,13 @@ class QueryTooSlowError(HeadraceError):
     reason = "QUERY_TOO_SLOW"
 
 
+class DeadLetterNotFoundError(HeadraceError):
+    """No such dead letter."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "DEAD_LETTER_NOT_FOUND"
+
+
 class TypeConflictError(HeadraceError):
     """A column or model is registered otherwise."""
 
@@ -250,6 +269,14 @@ class DatabaseUnavailableError(RetryableError):
     """The database does not answer."""
 
     reason = "DATABASE_UNAVAILABLE"
+
+
+class QuotaExceededError(RetryableError):
+    """A quota of the project is used up."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "QUOTA_EXCEEDED"
+    retry_after_s = 30.0
 
 
 class OverloadedError(RetryableError):

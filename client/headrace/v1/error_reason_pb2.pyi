@@ -168,6 +168,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_RESULTS_NOT_READ: _ErrorReason.ValueType  # 106
     """The client did not read its results for 30 seconds. Carries RetryInfo: UNAVAILABLE."""
+    ERROR_REASON_REPLAY_CONFLICT: _ErrorReason.ValueType  # 110
+    """A replayed dead letter whose (event_id, event_time) is taken by a row that differs; the stored row stays."""
+    ERROR_REASON_LETTER_NOT_WHOLE: _ErrorReason.ValueType  # 111
+    """The dead letter holds only the head of its row, which was larger than 64 KiB: it cannot be replayed."""
+    ERROR_REASON_DEAD_LETTER_NOT_FOUND: _ErrorReason.ValueType  # 112
+    """There is no such dead letter in the project. NOT_FOUND."""
+    ERROR_REASON_SELECTION_REQUIRED: _ErrorReason.ValueType  # 113
+    """Neither ids nor a filter says which dead letters are meant, or too many ids. INVALID_ARGUMENT."""
+    ERROR_REASON_FILTER_INVALID: _ErrorReason.ValueType  # 114
+    """A part of a filter, or a page_token, that cannot be read. INVALID_ARGUMENT. Example: producer_id "worker-1"."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, a stream, a batch or a row was refused."""
@@ -312,4 +322,14 @@ unchanged.
 """
 ERROR_REASON_RESULTS_NOT_READ: ErrorReason.ValueType  # 106
 """The client did not read its results for 30 seconds. Carries RetryInfo: UNAVAILABLE."""
+ERROR_REASON_REPLAY_CONFLICT: ErrorReason.ValueType  # 110
+"""A replayed dead letter whose (event_id, event_time) is taken by a row that differs; the stored row stays."""
+ERROR_REASON_LETTER_NOT_WHOLE: ErrorReason.ValueType  # 111
+"""The dead letter holds only the head of its row, which was larger than 64 KiB: it cannot be replayed."""
+ERROR_REASON_DEAD_LETTER_NOT_FOUND: ErrorReason.ValueType  # 112
+"""There is no such dead letter in the project. NOT_FOUND."""
+ERROR_REASON_SELECTION_REQUIRED: ErrorReason.ValueType  # 113
+"""Neither ids nor a filter says which dead letters are meant, or too many ids. INVALID_ARGUMENT."""
+ERROR_REASON_FILTER_INVALID: ErrorReason.ValueType  # 114
+"""A part of a filter, or a page_token, that cannot be read. INVALID_ARGUMENT. Example: producer_id "worker-1"."""
 global___ErrorReason = ErrorReason

@@ -36,6 +36,32 @@ class Request:
     id: UUID
 
 
+@dataclass(frozen=True, order=True)
+class Letter:
+    """The dead letter a batch is replayed from: it is marked in the transaction that stores its row.
+
+    Attributes:
+        id: Its number as a UUID, since that is what every origin has.
+    """
+
+    project: str
+    id: UUID
+
+    @staticmethod
+    def numbered(project: str, number: int) -> "Letter":
+        """The letter of this number."""
+        return Letter(project, UUID(int=number))
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return self.id.int
+
+
+Origin = Producer | Request | Letter
+"""Where a batch comes from."""
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """A rejected row as it is kept.
@@ -62,9 +88,9 @@ class PendingBatch:
     """A validated batch that waits for its commit.
 
     Attributes:
-        origin: Producer (stream) or Request (unary).
-        epoch: Epoch of the session; 0 for a request.
-        seq: Seq of the batch; 0 for a request.
+        origin: Producer (stream), Request (unary) or Letter (replay).
+        epoch: Epoch of the session; 0 for a request or a letter.
+        seq: Seq of the batch; 0 for a request or a letter.
         payload_hash: SHA-256 of the request's bytes; empty for a stream.
         target: Which landing takes the rows (copying/landing.py); None when there are no good rows.
         table: The good rows.
@@ -78,7 +104,7 @@ class PendingBatch:
         abandoned: Its session or call has ended: nobody waits for its result.
     """
 
-    origin: Producer | Request
+    origin: Origin
     epoch: int
     seq: int
     kind: batch_pb2.RecordKind.ValueType

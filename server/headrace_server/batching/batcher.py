@@ -15,9 +15,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from headrace_server.batching.batch import PendingBatch, Producer, Request
-
-Origin = Producer | Request
+from headrace_server.batching.batch import Origin, PendingBatch
 
 
 class Batcher:

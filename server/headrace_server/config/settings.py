@@ -19,6 +19,7 @@ from headrace_server.config.contradictions import Contradiction
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 # Decoded, encoded and wire bytes of a batch in its dearest form (map rows), as a multiple of its wire bytes.
 DEAREST_FORM = 12
@@ -161,6 +162,16 @@ class Queries(Group):
     for its snapshot."""
 
 
+class DeadLetters(Group):
+    """Rows that could not be stored, and how long they are kept."""
+
+    project_bytes: Annotated[ByteSize, Field(ge=KIB)] = ByteSize(GIB)
+    """What the letters of one project may hold. Beyond it batches with bad rows are refused (QUOTA_EXCEEDED): none is
+    dropped silently."""
+    kept_days: Annotated[float, Field(gt=0, le=3_650, allow_inf_nan=False)] = 30.0
+    """Days after which a letter is removed, replayed or not. A month: as long as a producer's batches are known."""
+
+
 class Suggest(Group):
     """What clients are told makes good use of the service."""
 
@@ -215,6 +226,8 @@ class Settings(BaseSettings):
     batching: Batching = Field(default_factory=Batching)
     models: Models = Models()
     queries: Queries = Queries()
+
+    dead_letters: DeadLetters = DeadLetters()
     suggest: Suggest = Suggest()
     http: Http = Http()
     drain: Drain = Drain()

@@ -22,8 +22,8 @@ from time import perf_counter
 
 import structlog
 
-from headrace_server.batching.batch import PendingBatch
-from headrace_server.batching.batcher import Batcher, Origin
+from headrace_server.batching.batch import Origin, PendingBatch
+from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.chunks import ChunkBook, TooWideError
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect
 from headrace_server.copying.frozen import look_for_frozen

@@ -1,8 +1,9 @@
 """The ledger's horizon: what is kept for how long, and the task that forgets the rest.
 
-Results of batches are kept 7 days, unary requests 24 hours, producers 30 days after their last batch. One replica at a
-time, in small transactions, so that nobody waits for it. A result that is forgotten leaves a mark with its producer:
-a replay is then told that the result has expired, and not that every row was stored.
+Results of batches are kept 7 days, unary requests 24 hours, producers 30 days after their last batch, dead letters as
+long as the settings say. One replica at a time, in small transactions, so that nobody waits for it. A result that is
+forgotten leaves a mark with its producer: a replay is then told that the result has expired, and not that every row was
+stored.
 """
 
 import asyncio
@@ -68,19 +69,34 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
-_STEPS = (
-    ("results", _RESULTS, RESULTS_KEPT),
-    ("requests", _REQUESTS, REQUESTS_KEPT),
-    ("producers", _PRODUCERS, PRODUCERS_KEPT),
-    ("parts", _PARTS, PRODUCERS_KEPT),  # of batches that nobody finished
+_LETTERS = """
+WITH gone AS (
+    DELETE FROM headrace.dead_letters WHERE id IN (
+        SELECT id FROM headrace.dead_letters WHERE created_at < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING 1
 )
+SELECT count(*) FROM gone
+"""
 
 
 class LedgerHorizon:
-    """Forgets what is beyond the horizon, now and then."""
+    """Forgets what is beyond the horizon, now and then.
 
-    def __init__(self, connect: Connect) -> None:
+    Args:
+        connect: Opens a connection.
+        letters_kept: How long dead letters are kept.
+    """
+
+    def __init__(self, connect: Connect, letters_kept: timedelta = timedelta(days=30)) -> None:
         self._connect = connect
+        self._steps = (
+            ("results", _RESULTS, RESULTS_KEPT),
+            ("requests", _REQUESTS, REQUESTS_KEPT),
+            ("producers", _PRODUCERS, PRODUCERS_KEPT),
+            ("parts", _PARTS, PRODUCERS_KEPT),  # of batches that nobody finished
+            ("letters", _LETTERS, letters_kept),
+        )
 
     async def run(self) -> None:
         """Forget until cancelled; an outage of the database only postpones it."""
@@ -97,7 +113,7 @@ class LedgerHorizon:
         try:
             if not await connection.fetchval(_TRY_LOCK):
                 return {}
-            forgotten = {name: await _forget(connection, sql, kept) for name, sql, kept in _STEPS}
+            forgotten = {name: await _forget(connection, sql, kept) for name, sql, kept in self._steps}
         finally:
             await connection.close()
         if any(forgotten.values()):

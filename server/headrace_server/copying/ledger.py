@@ -2,7 +2,8 @@
 
 Promise 2 lives here: a batch sent again, to any replica, after any crash, never adds a row. A transaction claims its
 batches (row locks on their producers, in one order for everybody), lets go of those that are not next in turn, and only
-then copies. Unary requests are claimed the same way, by inserting their id.
+then copies. Unary requests are claimed the same way, by inserting their id; dead letters that are replayed, by locking
+them while they wait.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +11,17 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from headrace.v1 import result_pb2
-from headrace_server.batching.batch import PendingBatch, Producer, Request
+from headrace_server.batching.batch import Letter, Origin, PendingBatch, Producer, Request
 from headrace_server.batching.verdicts import is_plain
 from headrace_server.copying.connection import Connection
-from headrace_server.errors import DatabaseUnavailableError, FencedError, HeadraceError, RequestIdReusedError
+from headrace_server.dead_letters.store import lock_letters
+from headrace_server.errors import (
+    DatabaseUnavailableError,
+    DeadLetterNotFoundError,
+    FencedError,
+    HeadraceError,
+    RequestIdReusedError,
+)
 
 _LOCK_PRODUCERS = """
 SELECT p.project, p.producer_id, p.epoch, p.last_seq, p.results_expired_through
@@ -79,17 +87,20 @@ class Claim:
 
 
 async def claim(connection: Connection, batches: Sequence[PendingBatch]) -> Claim:
-    """Lock the producers and requests of the batches and say which batches are next in turn.
+    """Lock the producers, requests and letters of the batches and say which batches are next in turn.
 
     The first statement of every transaction that writes rows. Holds the locks until its end.
     """
     claimed = Claim()
     of_producers = [batch for batch in batches if isinstance(batch.origin, Producer)]
     of_requests = [batch for batch in batches if isinstance(batch.origin, Request)]
+    of_letters = [batch for batch in batches if isinstance(batch.origin, Letter)]
     if of_producers:
         await _claim_producers(connection, of_producers, claimed)
     if of_requests:
         await _claim_requests(connection, of_requests, claimed)
+    if of_letters:
+        await _claim_letters(connection, of_letters, claimed)
     return claimed
 
 
@@ -119,14 +130,12 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
             expected[producer] += 1
             claimed.commit.append(batch)
     if committed:
-        expired: dict[Producer | Request, int] = {
-            producer: row["results_expired_through"] for producer, row in standing.items()
-        }
+        expired: dict[Origin, int] = {producer: row["results_expired_through"] for producer, row in standing.items()}
         claimed.replayed.extend(await _results_of(connection, committed, expired))
 
 
 async def _results_of(
-    connection: Connection, batches: Sequence[PendingBatch], expired: Mapping[Producer | Request, int]
+    connection: Connection, batches: Sequence[PendingBatch], expired: Mapping[Origin, int]
 ) -> Iterable[tuple[PendingBatch, result_pb2.BatchResult]]:
     """The results of then; a batch without one was stored whole, unless that is too long ago to tell."""
     projects, ids = [batch.origin.project for batch in batches], [batch.origin.id for batch in batches]
@@ -180,6 +189,22 @@ async def _claim_requests(connection: Connection, batches: Sequence[PendingBatch
             claimed.replayed.append((batch, result))
 
 
+async def _claim_letters(connection: Connection, batches: Sequence[PendingBatch], claimed: Claim) -> None:
+    are_replayed = await lock_letters(connection, [batch.origin.id.int for batch in batches])
+    for batch in batches:
+        is_replayed = are_replayed.get(batch.origin.id.int)
+        if is_replayed is None:
+            gone = f"there is no dead letter {batch.origin.id.int} any more"
+            claimed.refused.append((batch, DeadLetterNotFoundError(gone)))
+        elif is_replayed:
+            result = result_pb2.BatchResult(rows=batch.row_count, stored=batch.row_count, replayed=not batch.attempted)
+            claimed.replayed.append((batch, result))
+        elif any(other.origin == batch.origin for other in claimed.commit):
+            claimed.ahead.append(batch)  # two replays of one letter at the same time: the other one stores it
+        else:
+            claimed.commit.append(batch)
+
+
 async def write_results(connection: Connection, results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]]) -> None:
     """Keep the results a replay will be answered with; on a stream only those that say more than "all stored"."""
     streams = [(b.origin.project, b.origin.id, b.seq, r.SerializeToString()) for b, r in results if _is_kept(b, r)]
@@ -208,7 +233,7 @@ def _is_kept(batch: PendingBatch, result: result_pb2.BatchResult) -> bool:
     return isinstance(batch.origin, Producer) and not is_plain(result)
 
 
-def _keys(origins: Iterable[Producer | Request]) -> tuple[list[str], list[UUID]]:
+def _keys(origins: Iterable[Origin]) -> tuple[list[str], list[UUID]]:
     """Projects and ids as two arrays, in the one order in which everybody locks."""
     keys = sorted((origin.project, origin.id) for origin in origins)
     return [project for project, _ in keys], [key for _, key in keys]

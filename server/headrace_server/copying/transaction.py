@@ -20,7 +20,7 @@ from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.group import Group, Part, prepare_group
 from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.dead_letters.letters import letter_of_refusal
-from headrace_server.dead_letters.store import write_letters
+from headrace_server.dead_letters.store import mark_replayed, write_letters
 from headrace_server.validation.rejections import Rejections
 
 
@@ -107,7 +107,9 @@ async def commit_group(
 async def write_outcomes(connection: Connection, outcomes: dict[PendingBatch, Outcome]) -> None:
     """Write everything beside the rows: dead letters, results, and the ledger last."""
     await write_letters(connection, [(batch, outcome.letters) for batch, outcome in outcomes.items()])
-    await ledger.write_results(connection, [(batch, outcome.result(batch)) for batch, outcome in outcomes.items()])
+    results = [(batch, outcome.result(batch)) for batch, outcome in outcomes.items()]
+    await mark_replayed(connection, [(batch, result, outcomes[batch].letters) for batch, result in results])
+    await ledger.write_results(connection, results)
     await ledger.advance(connection, outcomes)
 
 

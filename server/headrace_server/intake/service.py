@@ -6,25 +6,28 @@ A session asks it to open, hands it batches, and forgets about copiers; Publish 
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from headrace.v1 import batch_pb2
+from headrace.v1 import batch_pb2, result_pb2
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.access.caller import current_caller, denial_of
-from headrace_server.batching.batch import PendingBatch, Producer, Request
+from headrace_server.batching.batch import Letter, PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.connection import DATABASE_ERRORS
 from headrace_server.copying.foresight import foresee
 from headrace_server.copying.opening import Opening, forget_results, open_session
+from headrace_server.dead_letters.shelf import Shelf
 from headrace_server.errors import (
     BatchTooLargeError,
     DrainingError,
     EmptyBatchError,
     OverloadedError,
     ProjectDeniedError,
+    QuotaExceededError,
     RequestIdInvalidError,
 )
 from headrace_server.intake.admission import MemoryBudget, Reservation
@@ -54,6 +57,7 @@ class IngestService:
         foreseeing: TakingIn,
         batchers: Sequence[Batcher],
         registry: Registry,
+        shelf: Shelf,
         pool: "asyncpg.Pool[asyncpg.Record]",
         metrics: Metrics,
     ) -> None:
@@ -67,6 +71,7 @@ class IngestService:
         self._taking_in = taking_in
         self._foreseeing = foreseeing
         self._batchers = batchers
+        self._shelf = shelf
         self._pool = pool
 
     async def open_session(self, producer: Producer, wanted: pb.Open) -> Opening:
@@ -103,8 +108,29 @@ class IngestService:
         """Take a stream's batch in; it waits for its commit from here on."""
         denial = "" if current_caller().may_send(batch.kind) else denial_of(batch.kind)
         pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch, denial=denial)
+        await self._check_quota(pending)
         self._submit(pending)
         return pending
+
+    async def replay(
+        self, letter: Letter, batch: batch_pb2.Batch, observed: datetime
+    ) -> "asyncio.Future[result_pb2.BatchResult]":
+        """Take a dead letter's batch in, as rows first received at that time; returns what will have its result.
+
+        Raises:
+            DrainingError, DatabaseUnavailableError: Later, or elsewhere.
+        """
+        self._check_draining()
+        size_bytes = batch.ByteSize()
+        reservation = await self.budget.reserve(weight(batch, size_bytes))
+        try:
+            pending = await self._taking_in.take_in(letter, batch, size_bytes, observed=observed)
+        except BaseException:
+            reservation.release()
+            raise
+        pending.settled.add_done_callback(lambda _: reservation.release())
+        self._submit(pending)
+        return pending.settled
 
     async def publish(self, request: pb.PublishRequest) -> pb.PublishResponse:
         """Commit one batch and tell what became of its rows; the same request again is answered from the books.
@@ -132,6 +158,7 @@ class IngestService:
             payload_hash = hashlib.sha256(payload).digest()
             pending = await self._taking_in.take_in(origin, request.batch, len(payload), payload_hash=payload_hash)
             _check_not_empty(pending)
+            await self._check_quota(pending)
         except BaseException:
             reservation.release()
             raise
@@ -199,6 +226,15 @@ class IngestService:
         self.metrics.batch_rows.observe(pending.row_count)
         self.metrics.rows_received.inc(pending.row_count)
         self._batchers[hash(pending.origin) % len(self._batchers)].put(pending)
+
+    async def _check_quota(self, pending: PendingBatch) -> None:
+        """Refuse a batch whose bad rows there is no room for: its seq is not consumed, and it may be sent again."""
+        if pending.letters and await self._shelf.is_full(pending.origin.project):
+            raise QuotaExceededError(
+                f"the dead letters of project {pending.origin.project!r} hold all they may"
+                " (dead_letters.project_bytes): replay or drop some; good rows beside bad ones wait with them",
+                metadata={"quota": "dead_letters.project_bytes"},
+            )
 
     def _check_draining(self) -> None:
         if self.draining:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.v1 import batch_pb2
-from headrace_server.batching.batch import DeadLetter, PendingBatch, Producer, Request
+from headrace_server.batching.batch import DeadLetter, Origin, PendingBatch
 from headrace_server.copying.landing import Landing
 from headrace_server.copying.record_kind import RecordKind
 from headrace_server.dead_letters.letters import letter_of_batch, letters_of_rejections
@@ -55,14 +55,16 @@ class Received:
         epoch: Epoch of the session; 0 for a request.
         payload_hash: SHA-256 of a request's batch; empty for a stream.
         at: When it had arrived, UTC.
+        observed: When its rows were first received, UTC.
     """
 
-    origin: Producer | Request
+    origin: Origin
     batch: batch_pb2.Batch
     size_bytes: int
     epoch: int
     payload_hash: bytes
     at: datetime
+    observed: datetime
 
     @property
     def is_heavy(self) -> bool:
@@ -114,13 +116,14 @@ class TakingIn:
 
     async def take_in(
         self,
-        origin: Producer | Request,
+        origin: Origin,
         batch: batch_pb2.Batch,
         size_bytes: int,
         *,
         epoch: int = 0,
         payload_hash: bytes = b"",
         denial: str = "",
+        observed: datetime | None = None,
     ) -> PendingBatch:
         """Decode and validate a batch.
 
@@ -131,11 +134,13 @@ class TakingIn:
             epoch: Epoch of the session; 0 for a request.
             payload_hash: SHA-256 of a request's batch; empty for a stream.
             denial: Why the sender may not send rows of this kind; empty: it may.
+            observed: When its rows were first received. Default: now.
 
         Raises:
             DatabaseUnavailableError: The registry has to be asked about its model, and does not answer.
         """
-        received = Received(origin, batch, size_bytes, epoch, payload_hash, datetime.now(UTC))
+        now = datetime.now(UTC)
+        received = Received(origin, batch, size_bytes, epoch, payload_hash, now, observed or now)
         rows: DecodedRows | None = None
         try:
             rows = await _run(received.is_heavy, decode, batch)
@@ -157,7 +162,7 @@ class TakingIn:
             rejections.add_all(error.reason, "", str(error))
             letters = await self._letters(received, rows, rejections)
             return _pending(received, None, _nothing(rejections), letters)
-        moment = Moment(received.at, batch.model_version)
+        moment = Moment(received.observed, batch.model_version)
         validated = await _run(received.is_heavy, validate, rows, schema, moment)
         letters = await self._letters(received, rows, validated.rejections)
         return _pending(received, kind.landing(model), validated, letters, schema.json_columns)

@@ -32,16 +32,21 @@ async def test_a_replay_beyond_the_horizon_says_that_its_result_is_no_longer_kno
             "INSERT INTO headrace.batch_parts VALUES ('main', $1, 1, 0, '', '', '', now() - interval '31 days')",
             uuid4(),
         )
+        await connection.execute(
+            "UPDATE headrace.dead_letters SET created_at = now() - interval '31 days' WHERE seq = 1"
+        )
 
         forgotten = await LedgerHorizon(partial(pool.connect, database_url, instance="test")).forget()
 
-        assert forgotten == {"results": 1, "requests": 1, "producers": 1, "parts": 1}
+        assert forgotten == {"results": 1, "requests": 1, "producers": 1, "parts": 1, "letters": 1}
         again = client.stream()
         await again.open(producer)
         result = await again.settle(json_batch(bad, seq=1))
         assert result.result_expired
         assert (result.replayed, result.stored) == (True, 0)
         assert await connection.fetchval("SELECT count(*) FROM main.flight_delay") == 2
+        held = await connection.fetchrow("SELECT sum(payload_bytes) AS held, max(seq) FROM headrace.dead_letters")
+        assert tuple(held) == (await connection.fetchval("SELECT bytes FROM headrace.dead_letter_bytes"), 0)
         await connection.close()
 
 
