@@ -17,6 +17,7 @@ from headrace.client import Client, connect
 from headrace.content_id import content_id
 from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
+from headrace.delivery import ProducerDelivery, SeqGap
 from headrace.errors import (
     BufferFullError,
     ClosedError,
@@ -76,6 +77,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelStatistics",
     "Overflow",
+    "ProducerDelivery",
     "PublishResult",
     "PublishTimeout",
     "QuarantinedBatch",
@@ -83,6 +85,7 @@ __all__ = [
     "RowCount",
     "RowError",
     "Schema",
+    "SeqGap",
     "ServiceError",
     "SessionFailedError",
     "Settings",

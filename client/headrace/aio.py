@@ -14,7 +14,7 @@ thread ends within a second. gRPC's own asyncio stack is not used: a process may
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -23,6 +23,7 @@ from headrace.awaited import in_thread, tell
 from headrace.channel import Tls
 from headrace.dead_letters import DeadLetter, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
+from headrace.delivery import ProducerDelivery
 from headrace.errors import HeadraceError, UnackedError
 from headrace.events import Event
 from headrace.events_aio import AsyncEvents
@@ -303,6 +304,15 @@ class AsyncClient:
     def stats(self) -> Stats:
         """Return where every row is; as Client.stats."""
         return self._core.stats()
+
+    @property
+    def producer_ids(self) -> Mapping[str, str]:
+        """The identities under which the service knows this client; as Client.producer_ids."""
+        return self._core.producer_ids
+
+    async def delivery_report(self, producer_id: str = "") -> list[ProducerDelivery]:
+        """Return where every row is, as the service knows it; as Client.delivery_report."""
+        return await in_thread(lambda _: self._core.delivery_report(producer_id), None)
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that were set aside; as Client.quarantined."""

@@ -6,7 +6,7 @@ connection before it is needed, so `connect` never waits and a model server star
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,7 @@ from headrace.calls import Calls
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.dead_letters import DeadLetters
 from headrace.deadline import Deadline
+from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.lane import Lane, stats_of
 from headrace.model import Model
@@ -248,6 +249,24 @@ class Client:
     def stats(self) -> Stats:
         """Return where every row is. Counters of rows that move at this moment may be in either place."""
         return stats_of((self._events, self._labels))
+
+    @property
+    def producer_ids(self) -> Mapping[str, str]:
+        """The identities under which the service knows this client, by lane: "events", "labels"."""
+        return {lane.name: lane.session.producer_id for lane in (self._events, self._labels)}
+
+    def delivery_report(self, producer_id: str = "") -> list[ProducerDelivery]:
+        """Return where every row is, as the service knows it: its ledger against what clients report every 10 seconds.
+
+        Args:
+            producer_id: One producer (`producer_ids` names this client's). Default: all of the project.
+
+        Raises:
+            ServiceError: The service refuses (FILTER_INVALID), or is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return list(delivery_reports(self._calls, producer_id))
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""

@@ -6,8 +6,23 @@ Written by the sealers, the sessions and publish(), read by stats() and by the r
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 from headrace.v1 import ingest_service_pb2, result_pb2
+
+
+class Holding(NamedTuple):
+    """What a lane was given, and what of it has no ack.
+
+    Rows that move while it is looked at may stand in two places, never in none.
+    """
+
+    logged: int
+    """Rows given to the lane."""
+    buffered: int
+    """Rows that are in no batch yet."""
+    in_flight: int
+    """Rows in batches without an ack."""
 
 
 class Counters:
@@ -73,9 +88,14 @@ class Counters:
                 # A batch the service could not decode has no counts: all its rows are rejected, with its bytes kept.
                 self.rejected += rows - result.stored - result.duplicate - result.conflict
 
-    def report(self, logged: int) -> ingest_service_pb2.Report:
+    def report(self, holding: Holding) -> ingest_service_pb2.Report:
         """Return what the service is told."""
         with self._lock:
             return ingest_service_pb2.Report(
-                logged_rows=logged, dropped_rows=dict(self.dropped), retried_rows=self.retried
+                logged_rows=holding.logged,
+                dropped_rows=dict(self.dropped),
+                retried_rows=self.retried,
+                quarantined_rows=self.quarantined,
+                buffered_rows=holding.buffered,
+                in_flight_rows=holding.in_flight,
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from headrace.buffer import Buffer, LoggedRow
 from headrace.channel import Link, leave_to_parent
-from headrace.counters import Counters
+from headrace.counters import Counters, Holding
 from headrace.deadline import Deadline
 from headrace.errors import FlushTimeout, SessionFailedError, UnackedError
 from headrace.notices import Notices
@@ -62,7 +62,7 @@ class Lane:
             settings=self._settings,
             counters=self.counters,
             notices=self._notices,
-            logged=lambda: self.logged,
+            holding=self._holding,
             name=f"headrace-{self.name}-session",
         )
         self.sealer = Sealer(
@@ -92,6 +92,12 @@ class Lane:
     def logged(self) -> int:
         """Rows given to this lane so far, logged and published."""
         return self.buffer.given + self.counters.published
+
+    def _holding(self) -> Holding:
+        """What the lane has, looked at in the order in which rows go."""
+        logged = self.logged
+        buffered = len(self.buffer.rows) + self.sealer.in_hand
+        return Holding(logged, buffered, self.session.window.rows)
 
     def unacked(self) -> tuple[int, int]:
         """Return rows and sealed batches without an ack."""

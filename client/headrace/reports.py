@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from headrace.counters import Counters
+from headrace.counters import Counters, Holding
 from headrace.v1 import ingest_service_pb2
 
 
@@ -14,16 +14,16 @@ class Reports:
 
     Args:
         counters: The lane's counters.
-        logged: Returns how many rows the lane was given.
+        holding: Returns what the lane was given and still has.
         results_through: Returns the seq up to which results have come, so that the service need not keep them.
         interval_s: Least time between two reports, in seconds.
     """
 
     def __init__(
-        self, counters: Counters, logged: Callable[[], int], results_through: Callable[[], int], interval_s: float
+        self, counters: Counters, holding: Callable[[], Holding], results_through: Callable[[], int], interval_s: float
     ) -> None:
         self._counters = counters
-        self._logged = logged
+        self._holding = holding
         self._results_through = results_through
         self._interval_s = interval_s
         self._told = b""
@@ -40,7 +40,7 @@ class Reports:
         if left_s > 0 and not last:
             return None, left_s
         self._told_at = now
-        report = self._counters.report(self._logged())
+        report = self._counters.report(self._holding())
         report.results_through = self._results_through()
         request = ingest_service_pb2.IngestRequest(report=report).SerializeToString(deterministic=True)
         if request == self._told:

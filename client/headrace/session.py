@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import grpc
 
 from headrace.channel import Link
-from headrace.counters import Counters
+from headrace.counters import Counters, Holding
 from headrace.deadline import Deadline
 from headrace.errors import FencedError, HeadraceError, ServiceError
 from headrace.notices import Notices
@@ -58,7 +58,7 @@ class Session:
         settings: The client's settings.
         counters: Where outcomes are counted.
         notices: Warnings and callbacks.
-        logged: Returns how many rows the client was given, for reports.
+        holding: Returns what the client was given and still has, for reports.
         name: Name of the thread.
     """
 
@@ -70,7 +70,7 @@ class Session:
         settings: Settings,
         counters: Counters,
         notices: Notices,
-        logged: Callable[[], int],
+        holding: Callable[[], Holding],
         name: str,
     ) -> None:
         self.producer_id = str(uuid.uuid4())
@@ -82,7 +82,7 @@ class Session:
         self._settings = settings
         self._counters = counters
         self._notices = notices
-        self._reports = Reports(counters, logged, lambda: self.window.oldest_seq - 1, settings.report_interval_s)
+        self._reports = Reports(counters, holding, lambda: self.window.oldest_seq - 1, settings.report_interval_s)
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None

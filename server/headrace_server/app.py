@@ -18,6 +18,8 @@ from headrace.v1 import (
     batch_pb2,
     dead_letter_service_pb2,
     dead_letter_service_pb2_grpc,
+    delivery_service_pb2,
+    delivery_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
     model_service_pb2,
@@ -39,6 +41,7 @@ from headrace_server.copying.record_kind import RecordKind
 from headrace_server.dead_letters.dead_letter_servicer import DeadLetterServicer
 from headrace_server.dead_letters.replay import Replay
 from headrace_server.dead_letters.shelf import Shelf
+from headrace_server.delivery.delivery_servicer import DeliveryServicer
 from headrace_server.events.kind import EventsKind
 from headrace_server.http.events import Events
 from headrace_server.http.models import Models
@@ -79,7 +82,8 @@ log = structlog.get_logger(__name__)
 MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 DEAD_LETTERS = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name
-SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS)
+DELIVERY = delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"].full_name
+SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -166,6 +170,7 @@ async def _serve(
             dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
             DeadLetterServicer(shelf, Replay(shelf, service.replay)),
         ),
+        (delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, DeliveryServicer(database.pool)),
     )
     await _describe(server, health, settings)
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)

@@ -315,6 +315,9 @@ class Report(google.protobuf.message.Message):
     SPOOLED_ROWS_FIELD_NUMBER: builtins.int
     RETRIED_ROWS_FIELD_NUMBER: builtins.int
     RESULTS_THROUGH_FIELD_NUMBER: builtins.int
+    BUFFERED_ROWS_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_ROWS_FIELD_NUMBER: builtins.int
+    QUARANTINED_ROWS_FIELD_NUMBER: builtins.int
     logged_rows: builtins.int
     """Rows given to log(), publish() and their like."""
     spooled_rows: builtins.int
@@ -323,6 +326,12 @@ class Report(google.protobuf.message.Message):
     """Rows sent more than once."""
     results_through: builtins.int
     """As in Open: results up to this seq have reached the client and need not be kept. Default 0."""
+    buffered_rows: builtins.int
+    """Rows in the client's buffer now, not in a batch yet."""
+    in_flight_rows: builtins.int
+    """Rows in batches without an ack now."""
+    quarantined_rows: builtins.int
+    """Rows of batches that the client has set aside, since they ended the stream twice."""
     @property
     def dropped_rows(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Rows the client dropped itself, by overflow policy or reason, e.g. "DROP_NEWEST"."""
@@ -335,8 +344,11 @@ class Report(google.protobuf.message.Message):
         spooled_rows: builtins.int = ...,
         retried_rows: builtins.int = ...,
         results_through: builtins.int = ...,
+        buffered_rows: builtins.int = ...,
+        in_flight_rows: builtins.int = ...,
+        quarantined_rows: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dropped_rows", b"dropped_rows", "logged_rows", b"logged_rows", "results_through", b"results_through", "retried_rows", b"retried_rows", "spooled_rows", b"spooled_rows"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buffered_rows", b"buffered_rows", "dropped_rows", b"dropped_rows", "in_flight_rows", b"in_flight_rows", "logged_rows", b"logged_rows", "quarantined_rows", b"quarantined_rows", "results_through", b"results_through", "retried_rows", b"retried_rows", "spooled_rows", b"spooled_rows"]) -> None: ...
 
 global___Report = Report
 

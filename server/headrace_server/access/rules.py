@@ -29,6 +29,7 @@ RULES: Mapping[str, frozenset[Scope]] = {
         "DeadLetterService/GetDeadLetter": {READ, ADMIN},
         "DeadLetterService/ReplayDeadLetters": {ADMIN},
         "DeadLetterService/DropDeadLetters": {ADMIN},
+        "DeliveryService/GetDeliveryReport": {READ, ADMIN},
         "KeyService/CreateKey": {ADMIN},
         "KeyService/ListKeys": {ADMIN},
         "KeyService/RotateKey": {ADMIN},

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from headrace.version import __version__
-from headrace_server.cli import database, dead_letters, doctor, keys, models, publish, serve
+from headrace_server.cli import database, dead_letters, delivery, doctor, keys, models, publish, serve
 
 application = typer.Typer(
     name="headrace",
@@ -37,5 +37,6 @@ application.add_typer(database.verbs, name="db")
 application.add_typer(models.verbs, name="models")
 application.add_typer(keys.verbs, name="keys")
 application.add_typer(dead_letters.verbs, name="dead-letters")
+application.command("delivery")(delivery.delivery)
 application.command("publish")(publish.publish)
 application.command("doctor")(doctor.doctor)

@@ -56,7 +56,11 @@ WITH gone AS (
         SELECT project, producer_id FROM headrace.producers
         WHERE last_seen_at < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-    RETURNING 1
+    RETURNING project, producer_id
+), reports AS (
+    DELETE FROM headrace.producer_reports WHERE (project, producer_id) IN (SELECT project, producer_id FROM gone)
+), gaps AS (
+    DELETE FROM headrace.seq_gaps WHERE (project, producer_id) IN (SELECT project, producer_id FROM gone)
 )
 SELECT count(*) FROM gone
 """

@@ -43,8 +43,11 @@ ON CONFLICT (project, producer_id, seq) DO UPDATE SET result = excluded.result
 """
 _ADVANCE = """
 UPDATE headrace.producers p
-SET last_seq = settled.seq, last_seen_at = now()
-FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS settled (project, producer_id, seq)
+SET last_seq = settled.seq, last_seen_at = now(), stored = p.stored + settled.stored,
+    duplicate = p.duplicate + settled.duplicate, conflict = p.conflict + settled.conflict,
+    rejected = p.rejected + settled.rejected, undecodable_batches = p.undecodable_batches + settled.undecodable
+FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+    AS settled (project, producer_id, seq, stored, duplicate, conflict, rejected, undecodable)
 WHERE p.project = settled.project AND p.producer_id = settled.producer_id
 """
 _CLAIM_REQUESTS = """
@@ -217,16 +220,34 @@ async def write_results(connection: Connection, results: Iterable[tuple[PendingB
         await connection.execute(_WRITE_REQUESTS, *(list(column) for column in zip(*requests, strict=True)))
 
 
-async def advance(connection: Connection, batches: Iterable[PendingBatch]) -> None:
-    """Say that the batches are committed. The last statement before COMMIT."""
-    last: dict[Producer, int] = {}
-    for batch in batches:
+async def advance(connection: Connection, results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]]) -> None:
+    """Say that the batches are committed, and count what became of their rows. The last statement before COMMIT."""
+    settled: dict[Producer, _Settled] = {}
+    for batch, result in results:
         if isinstance(batch.origin, Producer):
-            last[batch.origin] = max(batch.seq, last.get(batch.origin, 0))
-    if last:
-        projects, ids = _keys(last)
-        seqs = [last[Producer(project, key)] for project, key in zip(projects, ids, strict=True)]
-        await connection.execute(_ADVANCE, projects, ids, seqs)
+            settled.setdefault(batch.origin, _Settled()).add(batch.seq, result)
+    if settled:
+        projects, ids = _keys(settled)
+        counts = [settled[Producer(project, key)].counts for project, key in zip(projects, ids, strict=True)]
+        await connection.execute(_ADVANCE, projects, ids, *(list(column) for column in zip(*counts, strict=True)))
+
+
+@dataclass
+class _Settled:
+    """What a transaction adds to a producer's ledger row: its last seq, and rows by what became of them."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * 6)
+
+    def add(self, seq: int, result: result_pb2.BatchResult) -> None:
+        last, stored, duplicate, conflict, rejected, undecodable = self.counts
+        self.counts = [
+            max(last, seq),
+            stored + result.stored,
+            duplicate + result.duplicate,
+            conflict + result.conflict,
+            rejected + result.rejected,
+            undecodable + bool(result.errors and not result.rows),
+        ]
 
 
 def _is_kept(batch: PendingBatch, result: result_pb2.BatchResult) -> bool:

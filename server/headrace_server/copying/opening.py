@@ -26,6 +26,10 @@ RETURNING epoch, last_seq, coalesce((
     SELECT b.last_seq FROM headrace.producers b WHERE b.project = $1 AND b.producer_id = $2
 ), 0) AS before
 """
+_NOTE_GAP = """
+INSERT INTO headrace.seq_gaps (project, producer_id, from_seq, through_seq) VALUES ($1, $2, $3, $4)
+ON CONFLICT (project, producer_id, from_seq) DO NOTHING
+"""
 _FORGET_RESULTS = "DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3"
 
 
@@ -77,6 +81,8 @@ async def _open(connection: Connection, producer: Producer, results_through: int
         row = await connection.fetchrow(_OPEN, producer.project, producer.id, results_through, client)
         if results_through:
             await forget_results(connection, producer, results_through)
+        if row["before"] < results_through:
+            await connection.execute(_NOTE_GAP, producer.project, producer.id, row["before"] + 1, results_through)
     # Before is what was seen when the statement began: too little where a commit was waited for, but never less than
     # what the client had been told of by then, unless that is lost.
     regressed = row["before"] < results_through

@@ -110,7 +110,7 @@ async def write_outcomes(connection: Connection, outcomes: dict[PendingBatch, Ou
     results = [(batch, outcome.result(batch)) for batch, outcome in outcomes.items()]
     await mark_replayed(connection, [(batch, result, outcomes[batch].letters) for batch, result in results])
     await ledger.write_results(connection, results)
-    await ledger.advance(connection, outcomes)
+    await ledger.advance(connection, results)
 
 
 async def outcomes_of(

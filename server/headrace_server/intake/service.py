@@ -21,6 +21,7 @@ from headrace_server.copying.connection import DATABASE_ERRORS
 from headrace_server.copying.foresight import foresee
 from headrace_server.copying.opening import Opening, forget_results, open_session
 from headrace_server.dead_letters.shelf import Shelf
+from headrace_server.delivery.client_reports import write_report
 from headrace_server.errors import (
     BatchTooLargeError,
     DrainingError,
@@ -206,7 +207,7 @@ class IngestService:
         return project, payload, reservation
 
     async def on_report(self, producer: Producer, report: pb.Report, before: pb.Report) -> None:
-        """Count what a client says it dropped since its last report, and forget the results it says it has.
+        """Keep what a client reports, count what it dropped since its last report, forget the results it says it has.
 
         Housekeeping, so that it ends no stream: the next report or Open says it again.
         """
@@ -214,12 +215,13 @@ class IngestService:
             since = rows - before.dropped_rows[policy]
             if since > 0:
                 self.metrics.client_dropped(policy, since)
-        if report.results_through > before.results_through:
-            try:
-                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                await write_report(connection, producer, report)
+                if report.results_through > before.results_through:
                     await forget_results(connection, producer, report.results_through)
-            except DATABASE_ERRORS as error:
-                log.info("results_not_forgotten", error=repr(error))
+        except DATABASE_ERRORS as error:
+            log.info("report_not_kept", error=repr(error))
 
     def _submit(self, pending: PendingBatch) -> None:
         """Hand a batch to the copier of its producer: always the same one, so that its batches commit in order."""
