@@ -282,11 +282,15 @@ class AsyncClient:
         *,
         add: Sequence[Column] = (),
         unknown_columns: UnknownColumns | None = None,
+        sampling_rate: float | None = None,
         revision: int = 0,
     ) -> ModelInfo:
-        """Add columns to a model, or change what happens to unknown ones; as Client.update_model."""
+        """Add columns to a model, or change its policies; as Client.update_model."""
         return await in_thread(
-            lambda _: self._core.update_model(name, add=add, unknown_columns=unknown_columns, revision=revision), None
+            lambda _: self._core.update_model(
+                name, add=add, unknown_columns=unknown_columns, sampling_rate=sampling_rate, revision=revision
+            ),
+            None,
         )
 
     async def flush(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face

@@ -25,6 +25,9 @@ from headrace.settings import Overflow, Settings
 LoggedRow: TypeAlias = tuple[Any, ...]
 """The model handle, then the row's values in the order rows.py knows."""
 
+UNSAMPLED = "UNSAMPLED"
+"""Reason under which rows outside the sample are counted."""
+
 _NEVER = sys.maxsize
 _SAMPLE = 64
 
@@ -103,6 +106,12 @@ class Buffer:
         """Count a row that log() could not accept."""
         with self._lock:
             self._drop(reason)
+
+    def skip(self) -> None:
+        """Count a row that is not in its model's sample; nobody need be told."""
+        with self._lock:
+            self.given_up += 1
+            self._counters.count_dropped(UNSAMPLED, 1)
 
     def take(self, rows: int) -> list[LoggedRow]:
         """Return up to `rows` of the oldest rows; they are the sealer's now."""

@@ -166,14 +166,16 @@ class Client:
         *,
         add: Sequence[Column] = (),
         unknown_columns: UnknownColumns | None = None,
+        sampling_rate: float | None = None,
         revision: int = 0,
     ) -> ModelInfo:
-        """Add columns to a model, or change what happens to unknown ones; open sessions go on.
+        """Add columns to a model, or change its policies; open sessions go on.
 
         Args:
             name: Name of the model.
             add: Columns to add; those that are there already change nothing.
             unknown_columns: New policy. Default: as it is.
+            sampling_rate: Share of its events to keep from now on, above 0 and at most 1. Default: as it is.
             revision: Revision you have seen; REVISION_CONFLICT when it is no longer current. Default 0: any.
 
         Raises:
@@ -181,7 +183,9 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._registry.update(name, add=tuple(add), unknown_columns=unknown_columns, revision=revision)
+        return self._registry.update(
+            name, add=tuple(add), unknown_columns=unknown_columns, sampling_rate=sampling_rate, revision=revision
+        )
 
     def flush(self, timeout: float | Deadline = 30.0) -> None:
         """Wait until every row logged so far is acknowledged; the client stays open.
@@ -284,6 +288,7 @@ class Client:
             validator=self._validator,
             reader=self._reader,
             settings=self.settings,
+            sample=self._notices.samples.of(name),
             info=info,
         )
 

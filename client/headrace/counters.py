@@ -38,6 +38,7 @@ class Counters:
         self.duplicate = 0
         self.conflict = 0
         self.rejected = 0
+        self.skipped = 0
         self.uncounted = 0
         self.quarantined = 0
         self.joined = 0
@@ -86,7 +87,8 @@ class Counters:
                 self.parked += result.parked
                 self.pending += result.pending
                 # A batch the service could not decode has no counts: all its rows are rejected, with its bytes kept.
-                self.rejected += rows - result.stored - result.duplicate - result.conflict
+                self.rejected += rows - result.stored - result.duplicate - result.conflict - result.skipped
+                self.skipped += result.skipped
 
     def report(self, holding: Holding) -> ingest_service_pb2.Report:
         """Return what the service is told."""

@@ -54,6 +54,8 @@ class ProducerDelivery:
     conflict: int
     rejected: int
     """Rows that were refused; they are dead letters."""
+    skipped: int
+    """Rows of events outside their model's sample, that the service did not keep."""
     undecodable_batches: int
     """Batches of which nobody knows how many rows they held."""
     unexplained: int
@@ -90,6 +92,7 @@ def _delivery(told: delivery_service_pb2.ProducerDelivery) -> ProducerDelivery:
         duplicate=told.duplicate,
         conflict=told.conflict,
         rejected=told.rejected,
+        skipped=told.skipped,
         undecodable_batches=told.undecodable_batches,
         unexplained=told.unexplained,
         gaps=tuple(SeqGap(g.from_seq, g.through_seq, g.noticed_time.ToDatetime(UTC)) for g in told.gaps),

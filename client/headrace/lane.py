@@ -188,6 +188,7 @@ def stats_of(lanes: Sequence[Lane]) -> Stats:
         duplicate=sum(c.duplicate for c in counters),
         conflict=sum(c.conflict for c in counters),
         rejected=sum(c.rejected for c in counters),
+        skipped=sum(c.skipped for c in counters),
         uncounted=sum(c.uncounted for c in counters),
         quarantined=sum(c.quarantined for c in counters),
         unacked=sum(lane.unacked()[0] for lane in lanes),

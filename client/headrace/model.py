@@ -17,6 +17,7 @@ from headrace.ids import uuid7
 from headrace.lane import Lane
 from headrace.plan import Roles
 from headrace.results import PublishResult
+from headrace.sampling import Sample, is_kept
 from headrace.schema import ModelInfo
 from headrace.settings import Settings
 from headrace.statistics import ModelStatistics
@@ -52,6 +53,7 @@ class Model:
         validator: Validator,
         reader: Reader,
         settings: Settings,
+        sample: Sample,
         info: ModelInfo | None = None,
     ) -> None:
         self.name = name
@@ -64,6 +66,7 @@ class Model:
         self._validator = validator
         self._reader = reader
         self._strict = settings.strict
+        self._sample = sample
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, version={self.version!r})"
@@ -112,7 +115,8 @@ class Model:
             metadata: Anything else, kept as JSON.
             trace_id: W3C trace id.
             span_id: W3C span id.
-            inclusion_probability: Probability with which this event was sampled.
+            inclusion_probability: Probability with which you sampled this event; it is then kept whatever the model's
+                sampling rate is. Default: that rate, where it is below 1.
 
         Returns:
             The event id: give it to log_label when the truth is known.
@@ -132,6 +136,11 @@ class Model:
                 micros = unix_micros(event_time)
                 if event_id is None:
                     event_id = uuid7(micros // 1000)
+            if self._sample.bound is not None and inclusion_probability is None:
+                if not is_kept(event_id, self._sample.bound):
+                    self._events.buffer.skip()
+                    return event_id
+                inclusion_probability = self._sample.rate
             if latency_s is not None:
                 latency_ms = latency_s * 1e3
             row = (

@@ -13,6 +13,7 @@ from typing import ParamSpec
 
 from headrace.errors import HeadraceError
 from headrace.results import BatchOutcome
+from headrace.sampling import Samples
 from headrace.v1 import model_pb2
 
 logger = logging.getLogger("headrace")
@@ -46,6 +47,7 @@ class Notices:
         self._warned_at: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
         self.models: dict[str, model_pb2.Model] = {}
+        self.samples = Samples()
 
     def warn(self, kind: str, message: str) -> None:
         """Warn, unless a warning of this kind was given a moment ago; how many were left out is said with the next."""
@@ -75,6 +77,7 @@ class Notices:
         known = self.models.get(model.name)
         if known is None or known.revision < model.revision:
             self.models[model.name] = model
+            self.samples.changed(model.name, model.sampling_rate or 1.0)
 
     def guard(self, callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call `callback`; what it raises is logged."""

@@ -63,6 +63,7 @@ def outcome(
         joined=result.joined,
         parked=result.parked,
         pending=result.pending,
+        skipped=result.skipped,
         errors=[
             RowError(reason_name(e.reason), e.column, e.message, rows_of(e.rows) or list(range(batch.rows)))
             for e in result.errors

@@ -67,7 +67,13 @@ class Registry:
                 return
 
     def update(
-        self, name: str, *, add: tuple[Column, ...], unknown_columns: UnknownColumns | None, revision: int
+        self,
+        name: str,
+        *,
+        add: tuple[Column, ...],
+        unknown_columns: UnknownColumns | None,
+        sampling_rate: float | None,
+        revision: int,
     ) -> ModelInfo:
         """Add columns or change policies; see Client.update_model."""
         request = model_service_pb2.UpdateModelRequest(
@@ -76,6 +82,7 @@ class Registry:
             add_columns=Schema.of(add).to_proto(),
             unknown_columns=unknown_columns.value if unknown_columns else model_pb2.UNKNOWN_COLUMNS_UNSPECIFIED,
             revision=revision,
+            sampling_rate=sampling_rate,
         )
         return ModelInfo.from_proto(self._call(lambda stub: stub.UpdateModel, request).model)
 

@@ -59,6 +59,8 @@ class BatchOutcome:
     joined: int
     parked: int
     pending: int
+    skipped: int
+    """Rows of events outside their model's sample."""
     errors: list[RowError]
     """Why rows were rejected; row numbers are those of the batch."""
     duplicate_rows: list[int]
@@ -89,11 +91,14 @@ class PublishResult:
     joined: int = 0
     parked: int = 0
     pending: int = 0
+    skipped: int = 0
+    """Rows of events outside their model's sample."""
     errors: list[RowError] = field(default_factory=list)
     duplicate_rows: list[int] = field(default_factory=list)
     conflict_rows: list[int] = field(default_factory=list)
     parked_rows: list[int] = field(default_factory=list)
     pending_rows: list[int] = field(default_factory=list)
+    skipped_rows: list[int] = field(default_factory=list)
     event_ids: list[object] = field(default_factory=list)
     """Event id of each row, in the source's order; empty when the source named them itself in Arrow form."""
     validate_only: bool = False
@@ -119,6 +124,7 @@ class PublishResult:
         self.joined += result.joined
         self.parked += result.parked
         self.pending += result.pending
+        self.skipped += result.skipped
         for errors in result.errors:
             # A batch that could not be decoded names no rows: all of them are meant.
             rows = rows_of(errors.rows, source_rows) or list(source_rows)
@@ -127,6 +133,7 @@ class PublishResult:
         self.conflict_rows += rows_of(result.conflict_rows, source_rows)
         self.parked_rows += rows_of(result.parked_rows, source_rows)
         self.pending_rows += rows_of(result.pending_rows, source_rows)
+        self.skipped_rows += rows_of(result.skipped_rows, source_rows)
 
     def add_error(self, error: RowError) -> None:
         """Add refused rows to those refused for the same reason."""
@@ -165,6 +172,8 @@ class Stats:
     """Rows sent more than once."""
     batches: int
     """Batches acknowledged."""
+    skipped: int = 0
+    """Rows the service did not keep, since their events are outside their model's sample."""
 
     @property
     def dropped_rows(self) -> int:

@@ -215,6 +215,8 @@ class ModelInfo:
     """Events with their latest labels; empty when the model has no labels."""
     create_time: datetime
     update_time: datetime
+    sampling_rate: float = 1.0
+    """Share of its events that is kept."""
 
     @classmethod
     def from_proto(cls, model: model_pb2.Model) -> ModelInfo:
@@ -233,6 +235,7 @@ class ModelInfo:
             joined_view=model.joined_view,
             create_time=model.create_time.ToDatetime(UTC),
             update_time=model.update_time.ToDatetime(UTC),
+            sampling_rate=model.sampling_rate or 1.0,
         )
 
 

@@ -262,6 +262,7 @@ class Session:
                 f"the service's database went back in time: rows of batches after {opened.last_committed_seq} and "
                 f"before {self.window.oldest_seq}, once acknowledged, are no longer there",
             )
+        self._notices.samples.opened({sampled.model: sampled.rate for sampled in opened.sampling})
         stream.opened(opened.credit_bytes)
 
     def _on_ack(self, stream: Stream, ack: ingest_service_pb2.Ack) -> None:

@@ -18,7 +18,9 @@ from headrace.testing.verdicts import Verdicts, undecodable
 from headrace.v1 import batch_pb2, model_pb2, result_pb2
 
 _LATE_KEYS = frozenset({"event_id", "event_time", "label_time", "source"})
-_NOT_COMPARED = frozenset({"trace_id", "span_id"})  # they belong to the delivery, not to the event
+_NOT_COMPARED = frozenset(
+    {"trace_id", "span_id", "inclusion_probability"}
+)  # they belong to the delivery, not to the event
 
 Rule = Callable[[dict[str, object]], Rejection | None]
 """Given the cells of a row: why it is refused, or None."""

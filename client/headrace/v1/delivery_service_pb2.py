@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/v1/delivery_service.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x18GetDeliveryReportRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0bproducer_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"f\n\x19GetDeliveryReportResponse\x12\x30\n\tproducers\x18\x01 \x03(\x0b\x32\x1d.headrace.v1.ProducerDelivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x04\n\x10ProducerDelivery\x12\x13\n\x0bproducer_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x32\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breport_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06logged\x18\x06 \x01(\x04\x12;\n\x07\x64ropped\x18\x07 \x03(\x0b\x32*.headrace.v1.ProducerDelivery.DroppedEntry\x12\x13\n\x0bquarantined\x18\x08 \x01(\x04\x12\x0f\n\x07spooled\x18\t \x01(\x04\x12\x10\n\x08\x62uffered\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\x12\x0f\n\x07retried\x18\x0c \x01(\x04\x12\x0e\n\x06stored\x18\r \x01(\x04\x12\x11\n\tduplicate\x18\x0e \x01(\x04\x12\x10\n\x08\x63onflict\x18\x0f \x01(\x04\x12\x10\n\x08rejected\x18\x10 \x01(\x04\x12\x1b\n\x13undecodable_batches\x18\x11 \x01(\x04\x12\x13\n\x0bunexplained\x18\x12 \x01(\x04\x12!\n\x04gaps\x18\x13 \x03(\x0b\x32\x13.headrace.v1.SeqGap\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"a\n\x06SeqGap\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x04\x12\x30\n\x0cnoticed_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2u\n\x0f\x44\x65liveryService\x12\x62\n\x11GetDeliveryReport\x12%.headrace.v1.GetDeliveryReportRequest\x1a&.headrace.v1.GetDeliveryReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"headrace/v1/delivery_service.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x18GetDeliveryReportRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0bproducer_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"f\n\x19GetDeliveryReportResponse\x12\x30\n\tproducers\x18\x01 \x03(\x0b\x32\x1d.headrace.v1.ProducerDelivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb4\x04\n\x10ProducerDelivery\x12\x13\n\x0bproducer_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63lient\x18\x02 \x01(\t\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x32\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breport_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06logged\x18\x06 \x01(\x04\x12;\n\x07\x64ropped\x18\x07 \x03(\x0b\x32*.headrace.v1.ProducerDelivery.DroppedEntry\x12\x13\n\x0bquarantined\x18\x08 \x01(\x04\x12\x0f\n\x07spooled\x18\t \x01(\x04\x12\x10\n\x08\x62uffered\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\x12\x0f\n\x07retried\x18\x0c \x01(\x04\x12\x0e\n\x06stored\x18\r \x01(\x04\x12\x11\n\tduplicate\x18\x0e \x01(\x04\x12\x10\n\x08\x63onflict\x18\x0f \x01(\x04\x12\x10\n\x08rejected\x18\x10 \x01(\x04\x12\x1b\n\x13undecodable_batches\x18\x11 \x01(\x04\x12\x13\n\x0bunexplained\x18\x12 \x01(\x04\x12!\n\x04gaps\x18\x13 \x03(\x0b\x32\x13.headrace.v1.SeqGap\x12\x0f\n\x07skipped\x18\x14 \x01(\x04\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"a\n\x06SeqGap\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x04\x12\x30\n\x0cnoticed_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2u\n\x0f\x44\x65liveryService\x12\x62\n\x11GetDeliveryReport\x12%.headrace.v1.GetDeliveryReportRequest\x1a&.headrace.v1.GetDeliveryReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,11 +39,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDELIVERYREPORTRESPONSE']._serialized_start=189
   _globals['_GETDELIVERYREPORTRESPONSE']._serialized_end=291
   _globals['_PRODUCERDELIVERY']._serialized_start=294
-  _globals['_PRODUCERDELIVERY']._serialized_end=841
-  _globals['_PRODUCERDELIVERY_DROPPEDENTRY']._serialized_start=795
-  _globals['_PRODUCERDELIVERY_DROPPEDENTRY']._serialized_end=841
-  _globals['_SEQGAP']._serialized_start=843
-  _globals['_SEQGAP']._serialized_end=940
-  _globals['_DELIVERYSERVICE']._serialized_start=942
-  _globals['_DELIVERYSERVICE']._serialized_end=1059
+  _globals['_PRODUCERDELIVERY']._serialized_end=858
+  _globals['_PRODUCERDELIVERY_DROPPEDENTRY']._serialized_start=812
+  _globals['_PRODUCERDELIVERY_DROPPEDENTRY']._serialized_end=858
+  _globals['_SEQGAP']._serialized_start=860
+  _globals['_SEQGAP']._serialized_end=957
+  _globals['_DELIVERYSERVICE']._serialized_start=959
+  _globals['_DELIVERYSERVICE']._serialized_end=1076
 # @@protoc_insertion_point(module_scope)

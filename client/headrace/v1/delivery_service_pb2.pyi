@@ -70,8 +70,8 @@ global___GetDeliveryReportResponse = GetDeliveryReportResponse
 @typing.final
 class ProducerDelivery(google.protobuf.message.Message):
     """Where the rows of one producer are. The client's counters are as old as report_time, the ledger's are those of now:
-    logged = dropped + quarantined + spooled + buffered + in_flight + stored + duplicate + conflict + rejected, but for
-    what moved since the report; what cannot be explained so is unexplained.
+    logged = dropped + quarantined + spooled + buffered + in_flight + stored + duplicate + conflict + rejected +
+    skipped, but for what moved since the report; what cannot be explained so is unexplained.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -111,6 +111,7 @@ class ProducerDelivery(google.protobuf.message.Message):
     UNDECODABLE_BATCHES_FIELD_NUMBER: builtins.int
     UNEXPLAINED_FIELD_NUMBER: builtins.int
     GAPS_FIELD_NUMBER: builtins.int
+    SKIPPED_FIELD_NUMBER: builtins.int
     producer_id: builtins.str
     """The producer, a UUID."""
     client: builtins.str
@@ -141,6 +142,8 @@ class ProducerDelivery(google.protobuf.message.Message):
     """Batches that could not be decoded, so that nobody knows how many rows they held; their bytes are dead letters."""
     unexplained: builtins.int
     """Rows that are nowhere: more than what the client still had when it reported. 0 when all is well."""
+    skipped: builtins.int
+    """Rows of events that are not in their model's sample."""
     @property
     def last_seen_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it last opened a session or committed a batch."""
@@ -179,9 +182,10 @@ class ProducerDelivery(google.protobuf.message.Message):
         undecodable_batches: builtins.int = ...,
         unexplained: builtins.int = ...,
         gaps: collections.abc.Iterable[global___SeqGap] | None = ...,
+        skipped: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["last_seen_time", b"last_seen_time", "report_time", b"report_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["buffered", b"buffered", "client", b"client", "conflict", b"conflict", "dropped", b"dropped", "duplicate", b"duplicate", "gaps", b"gaps", "in_flight", b"in_flight", "last_seen_time", b"last_seen_time", "last_seq", b"last_seq", "logged", b"logged", "producer_id", b"producer_id", "quarantined", b"quarantined", "rejected", b"rejected", "report_time", b"report_time", "retried", b"retried", "spooled", b"spooled", "stored", b"stored", "undecodable_batches", b"undecodable_batches", "unexplained", b"unexplained"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buffered", b"buffered", "client", b"client", "conflict", b"conflict", "dropped", b"dropped", "duplicate", b"duplicate", "gaps", b"gaps", "in_flight", b"in_flight", "last_seen_time", b"last_seen_time", "last_seq", b"last_seq", "logged", b"logged", "producer_id", b"producer_id", "quarantined", b"quarantined", "rejected", b"rejected", "report_time", b"report_time", "retried", b"retried", "skipped", b"skipped", "spooled", b"spooled", "stored", b"stored", "undecodable_batches", b"undecodable_batches", "unexplained", b"unexplained"]) -> None: ...
 
 global___ProducerDelivery = ProducerDelivery
 

@@ -74,7 +74,7 @@ class IngestResponse(google.protobuf.message.Message):
 
     @property
     def model_updated(self) -> global___ModelUpdated:
-        """A model this session has written to has a new schema."""
+        """A model this session has written to has a new schema, or a model of its project another sampling rate."""
 
     @property
     def drain(self) -> global___Drain:
@@ -153,6 +153,7 @@ class Opened(google.protobuf.message.Message):
     INSTANCE_FIELD_NUMBER: builtins.int
     PROJECT_FIELD_NUMBER: builtins.int
     LEDGER_REGRESSED_FIELD_NUMBER: builtins.int
+    SAMPLING_FIELD_NUMBER: builtins.int
     last_committed_seq: builtins.int
     """Batches up to this seq are committed. The client goes on with the next, or first sends again those it has no result
     of: they add no row and are answered with the result of then. 0 for a new producer.
@@ -179,6 +180,12 @@ class Opened(google.protobuf.message.Message):
     """True when rows this producer had been told were stored are no longer there: the database was restored or failed
     over to a copy that lagged. last_committed_seq is then Open.results_through, and seqs go on from there.
     """
+    @property
+    def sampling(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelSampling]:
+        """Models of the project whose events are sampled: a client need not send what will be skipped. Changes come as
+        ModelUpdated. At most 1,000.
+        """
+
     def __init__(
         self,
         *,
@@ -192,10 +199,33 @@ class Opened(google.protobuf.message.Message):
         instance: builtins.str = ...,
         project: builtins.str = ...,
         ledger_regressed: builtins.bool = ...,
+        sampling: collections.abc.Iterable[global___ModelSampling] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["credit_bytes", b"credit_bytes", "epoch", b"epoch", "instance", b"instance", "last_committed_seq", b"last_committed_seq", "ledger_regressed", b"ledger_regressed", "max_batch_bytes", b"max_batch_bytes", "max_batch_rows", b"max_batch_rows", "project", b"project", "suggested_batch_rows", b"suggested_batch_rows", "suggested_linger_ms", b"suggested_linger_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["credit_bytes", b"credit_bytes", "epoch", b"epoch", "instance", b"instance", "last_committed_seq", b"last_committed_seq", "ledger_regressed", b"ledger_regressed", "max_batch_bytes", b"max_batch_bytes", "max_batch_rows", b"max_batch_rows", "project", b"project", "sampling", b"sampling", "suggested_batch_rows", b"suggested_batch_rows", "suggested_linger_ms", b"suggested_linger_ms"]) -> None: ...
 
 global___Opened = Opened
+
+@typing.final
+class ModelSampling(google.protobuf.message.Message):
+    """The rate of a sampled model."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    RATE_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """Name of the model, as registered."""
+    rate: builtins.float
+    """Share of its events that is kept, above 0 and below 1 (docs/sampling.md)."""
+    def __init__(
+        self,
+        *,
+        model: builtins.str = ...,
+        rate: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["model", b"model", "rate", b"rate"]) -> None: ...
+
+global___ModelSampling = ModelSampling
 
 @typing.final
 class Ack(google.protobuf.message.Message):

@@ -26,25 +26,25 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17headrace/v1/model.proto\x12\x0bheadrace.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x04\n\x05Model\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\'\n\x08identity\x18\x04 \x01(\x0e\x32\x15.headrace.v1.Identity\x12/\n\revent_id_type\x18\x05 \x01(\x0e\x32\x18.headrace.v1.EventIdType\x12\x34\n\x0funknown_columns\x18\x06 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08versions\x18\x07 \x03(\t\x12\x37\n\x13\x65\x61rliest_event_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x17latest_event_time_ahead\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x63hunk_interval\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08revision\x18\x0b \x01(\x04\x12\x14\n\x0c\x65vents_table\x18\x0c \x01(\t\x12\x14\n\x0clabels_table\x18\r \x01(\t\x12\x13\n\x0bjoined_view\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x01\n\x0bModelColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.headrace.v1.ColumnKind\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.headrace.v1.ValueType\x12\x11\n\tdimension\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08sql_name\x18\x06 \x01(\t*\x8c\x01\n\nColumnKind\x12\x1b\n\x17\x43OLUMN_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OLUMN_KIND_FEATURE\x10\x01\x12\x1a\n\x16\x43OLUMN_KIND_PREDICTION\x10\x02\x12\x15\n\x11\x43OLUMN_KIND_LABEL\x10\x03\x12\x15\n\x11\x43OLUMN_KIND_EXTRA\x10\x04*\xfc\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fVALUE_TYPE_BOOL\x10\x01\x12\x14\n\x10VALUE_TYPE_INT64\x10\x02\x12\x16\n\x12VALUE_TYPE_FLOAT64\x10\x03\x12\x15\n\x11VALUE_TYPE_STRING\x10\x04\x12\x17\n\x13VALUE_TYPE_CATEGORY\x10\x05\x12\x18\n\x14VALUE_TYPE_TIMESTAMP\x10\x06\x12\x15\n\x11VALUE_TYPE_VECTOR\x10\x07\x12\x1a\n\x16VALUE_TYPE_STRING_LIST\x10\x08\x12\x13\n\x0fVALUE_TYPE_JSON\x10\t*N\n\x08Identity\x12\x18\n\x14IDENTITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fIDENTITY_UNIQUE\x10\x01\x12\x13\n\x0fIDENTITY_APPEND\x10\x02*\\\n\x0b\x45ventIdType\x12\x1d\n\x19\x45VENT_ID_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VENT_ID_TYPE_TEXT\x10\x01\x12\x16\n\x12\x45VENT_ID_TYPE_UUID\x10\x02*\x84\x01\n\x0eUnknownColumns\x12\x1f\n\x1bUNKNOWN_COLUMNS_UNSPECIFIED\x10\x00\x12\x1a\n\x16UNKNOWN_COLUMNS_REJECT\x10\x01\x12\x1c\n\x18UNKNOWN_COLUMNS_METADATA\x10\x02\x12\x17\n\x13UNKNOWN_COLUMNS_ADD\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17headrace/v1/model.proto\x12\x0bheadrace.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x04\n\x05Model\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\'\n\x08identity\x18\x04 \x01(\x0e\x32\x15.headrace.v1.Identity\x12/\n\revent_id_type\x18\x05 \x01(\x0e\x32\x18.headrace.v1.EventIdType\x12\x34\n\x0funknown_columns\x18\x06 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08versions\x18\x07 \x03(\t\x12\x37\n\x13\x65\x61rliest_event_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x17latest_event_time_ahead\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x63hunk_interval\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08revision\x18\x0b \x01(\x04\x12\x14\n\x0c\x65vents_table\x18\x0c \x01(\t\x12\x14\n\x0clabels_table\x18\r \x01(\t\x12\x13\n\x0bjoined_view\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rsampling_rate\x18\x1e \x01(\x01\"\xa2\x01\n\x0bModelColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.headrace.v1.ColumnKind\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.headrace.v1.ValueType\x12\x11\n\tdimension\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08sql_name\x18\x06 \x01(\t*\x8c\x01\n\nColumnKind\x12\x1b\n\x17\x43OLUMN_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OLUMN_KIND_FEATURE\x10\x01\x12\x1a\n\x16\x43OLUMN_KIND_PREDICTION\x10\x02\x12\x15\n\x11\x43OLUMN_KIND_LABEL\x10\x03\x12\x15\n\x11\x43OLUMN_KIND_EXTRA\x10\x04*\xfc\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fVALUE_TYPE_BOOL\x10\x01\x12\x14\n\x10VALUE_TYPE_INT64\x10\x02\x12\x16\n\x12VALUE_TYPE_FLOAT64\x10\x03\x12\x15\n\x11VALUE_TYPE_STRING\x10\x04\x12\x17\n\x13VALUE_TYPE_CATEGORY\x10\x05\x12\x18\n\x14VALUE_TYPE_TIMESTAMP\x10\x06\x12\x15\n\x11VALUE_TYPE_VECTOR\x10\x07\x12\x1a\n\x16VALUE_TYPE_STRING_LIST\x10\x08\x12\x13\n\x0fVALUE_TYPE_JSON\x10\t*N\n\x08Identity\x12\x18\n\x14IDENTITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fIDENTITY_UNIQUE\x10\x01\x12\x13\n\x0fIDENTITY_APPEND\x10\x02*\\\n\x0b\x45ventIdType\x12\x1d\n\x19\x45VENT_ID_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VENT_ID_TYPE_TEXT\x10\x01\x12\x16\n\x12\x45VENT_ID_TYPE_UUID\x10\x02*\x84\x01\n\x0eUnknownColumns\x12\x1f\n\x1bUNKNOWN_COLUMNS_UNSPECIFIED\x10\x00\x12\x1a\n\x16UNKNOWN_COLUMNS_REJECT\x10\x01\x12\x1c\n\x18UNKNOWN_COLUMNS_METADATA\x10\x02\x12\x17\n\x13UNKNOWN_COLUMNS_ADD\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLUMNKIND']._serialized_start=866
-  _globals['_COLUMNKIND']._serialized_end=1006
-  _globals['_VALUETYPE']._serialized_start=1009
-  _globals['_VALUETYPE']._serialized_end=1261
-  _globals['_IDENTITY']._serialized_start=1263
-  _globals['_IDENTITY']._serialized_end=1341
-  _globals['_EVENTIDTYPE']._serialized_start=1343
-  _globals['_EVENTIDTYPE']._serialized_end=1435
-  _globals['_UNKNOWNCOLUMNS']._serialized_start=1438
-  _globals['_UNKNOWNCOLUMNS']._serialized_end=1570
+  _globals['_COLUMNKIND']._serialized_start=889
+  _globals['_COLUMNKIND']._serialized_end=1029
+  _globals['_VALUETYPE']._serialized_start=1032
+  _globals['_VALUETYPE']._serialized_end=1284
+  _globals['_IDENTITY']._serialized_start=1286
+  _globals['_IDENTITY']._serialized_end=1364
+  _globals['_EVENTIDTYPE']._serialized_start=1366
+  _globals['_EVENTIDTYPE']._serialized_end=1458
+  _globals['_UNKNOWNCOLUMNS']._serialized_start=1461
+  _globals['_UNKNOWNCOLUMNS']._serialized_end=1593
   _globals['_MODEL']._serialized_start=106
-  _globals['_MODEL']._serialized_end=698
-  _globals['_MODELCOLUMN']._serialized_start=701
-  _globals['_MODELCOLUMN']._serialized_end=863
+  _globals['_MODEL']._serialized_end=721
+  _globals['_MODELCOLUMN']._serialized_start=724
+  _globals['_MODELCOLUMN']._serialized_end=886
 # @@protoc_insertion_point(module_scope)

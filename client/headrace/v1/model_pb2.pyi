@@ -203,6 +203,7 @@ class Model(google.protobuf.message.Message):
     JOINED_VIEW_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    SAMPLING_RATE_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project the model belongs to: a schema of the database. Default "main"."""
     name: builtins.str
@@ -223,6 +224,10 @@ class Model(google.protobuf.message.Message):
     """Table of the labels; empty when the model has none. Output only."""
     joined_view: builtins.str
     """View of the events with their latest labels; empty when the model has none. Output only."""
+    sampling_rate: builtins.float
+    """Share of its events that is kept, above 0 and at most 1; set by UpdateModel. Which events these are is decided by
+    their ids alone (docs/sampling.md). Output only.
+    """
     @property
     def columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelColumn]:
         """The model's columns, beside the system ones, over all versions. At most 1,000."""
@@ -270,9 +275,10 @@ class Model(google.protobuf.message.Message):
         joined_view: builtins.str = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        sampling_rate: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["chunk_interval", b"chunk_interval", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "project", b"project", "revision", b"revision", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chunk_interval", b"chunk_interval", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
 
 global___Model = Model
 

@@ -167,6 +167,7 @@ class UpdateModelRequest(google.protobuf.message.Message):
     ADD_COLUMNS_FIELD_NUMBER: builtins.int
     UNKNOWN_COLUMNS_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    SAMPLING_RATE_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project; default as in Open."""
     name: builtins.str
@@ -175,6 +176,8 @@ class UpdateModelRequest(google.protobuf.message.Message):
     """New policy for unknown columns. Default: as it is."""
     revision: builtins.int
     """Revision the caller has seen; when given and no longer current the call is REVISION_CONFLICT. Default 0: any."""
+    sampling_rate: builtins.float
+    """Share of events to keep from now on, above 0 and at most 1 (docs/sampling.md). Default: as it is; 1 for a new model."""
     @property
     def add_columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[headrace.v1.model_pb2.ModelColumn]:
         """Columns to add; one that is there with the same type and kind changes nothing."""
@@ -187,8 +190,11 @@ class UpdateModelRequest(google.protobuf.message.Message):
         add_columns: collections.abc.Iterable[headrace.v1.model_pb2.ModelColumn] | None = ...,
         unknown_columns: headrace.v1.model_pb2.UnknownColumns.ValueType = ...,
         revision: builtins.int = ...,
+        sampling_rate: builtins.float | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["add_columns", b"add_columns", "name", b"name", "project", b"project", "revision", b"revision", "unknown_columns", b"unknown_columns"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "sampling_rate", b"sampling_rate"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "add_columns", b"add_columns", "name", b"name", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "unknown_columns", b"unknown_columns"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_sampling_rate", b"_sampling_rate"]) -> typing.Literal["sampling_rate"] | None: ...
 
 global___UpdateModelRequest = UpdateModelRequest
 

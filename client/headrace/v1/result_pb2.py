@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headrace.v1 import error_reason_pb2 as headrace_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headrace/v1/result.proto\x12\x0bheadrace.v1\x1a\x1eheadrace/v1/error_reason.proto\"\xac\x03\n\x0b\x42\x61tchResult\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06stored\x18\x03 \x01(\r\x12\x11\n\tduplicate\x18\x04 \x01(\r\x12\x10\n\x08\x63onflict\x18\x05 \x01(\r\x12\x10\n\x08rejected\x18\x06 \x01(\r\x12\x0e\n\x06joined\x18\x07 \x01(\r\x12\x0e\n\x06parked\x18\x08 \x01(\r\x12\x0f\n\x07pending\x18\t \x01(\r\x12&\n\x06\x65rrors\x18\n \x03(\x0b\x32\x16.headrace.v1.RowErrors\x12.\n\x0e\x64uplicate_rows\x18\x0b \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12-\n\rconflict_rows\x18\x0c \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12+\n\x0bparked_rows\x18\r \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12,\n\x0cpending_rows\x18\x0e \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12\x10\n\x08replayed\x18\x0f \x01(\x08\x12\x16\n\x0eresult_expired\x18\x10 \x01(\x08\"|\n\tRowErrors\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.headrace.v1.ErrorReason\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x16.headrace.v1.RowRanges\",\n\tRowRanges\x12\x0e\n\x06starts\x18\x01 \x03(\r\x12\x0f\n\x07lengths\x18\x02 \x03(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headrace/v1/result.proto\x12\x0bheadrace.v1\x1a\x1eheadrace/v1/error_reason.proto\"\xeb\x03\n\x0b\x42\x61tchResult\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06stored\x18\x03 \x01(\r\x12\x11\n\tduplicate\x18\x04 \x01(\r\x12\x10\n\x08\x63onflict\x18\x05 \x01(\r\x12\x10\n\x08rejected\x18\x06 \x01(\r\x12\x0e\n\x06joined\x18\x07 \x01(\r\x12\x0e\n\x06parked\x18\x08 \x01(\r\x12\x0f\n\x07pending\x18\t \x01(\r\x12&\n\x06\x65rrors\x18\n \x03(\x0b\x32\x16.headrace.v1.RowErrors\x12.\n\x0e\x64uplicate_rows\x18\x0b \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12-\n\rconflict_rows\x18\x0c \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12+\n\x0bparked_rows\x18\r \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12,\n\x0cpending_rows\x18\x0e \x01(\x0b\x32\x16.headrace.v1.RowRanges\x12\x10\n\x08replayed\x18\x0f \x01(\x08\x12\x16\n\x0eresult_expired\x18\x10 \x01(\x08\x12\x0f\n\x07skipped\x18\x1e \x01(\r\x12,\n\x0cskipped_rows\x18\x1f \x01(\x0b\x32\x16.headrace.v1.RowRanges\"|\n\tRowErrors\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.headrace.v1.ErrorReason\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x16.headrace.v1.RowRanges\",\n\tRowRanges\x12\x0e\n\x06starts\x18\x01 \x03(\r\x12\x0f\n\x07lengths\x18\x02 \x03(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.v1.result_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BATCHRESULT']._serialized_start=74
-  _globals['_BATCHRESULT']._serialized_end=502
-  _globals['_ROWERRORS']._serialized_start=504
-  _globals['_ROWERRORS']._serialized_end=628
-  _globals['_ROWRANGES']._serialized_start=630
-  _globals['_ROWRANGES']._serialized_end=674
+  _globals['_BATCHRESULT']._serialized_end=565
+  _globals['_ROWERRORS']._serialized_start=567
+  _globals['_ROWERRORS']._serialized_end=691
+  _globals['_ROWRANGES']._serialized_start=693
+  _globals['_ROWRANGES']._serialized_end=737
 # @@protoc_insertion_point(module_scope)

@@ -15,7 +15,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class BatchResult(google.protobuf.message.Message):
-    """The outcome of one batch: rows = stored + duplicate + conflict + rejected."""
+    """The outcome of one batch: rows = stored + duplicate + conflict + rejected + skipped."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -35,6 +35,8 @@ class BatchResult(google.protobuf.message.Message):
     PENDING_ROWS_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     RESULT_EXPIRED_FIELD_NUMBER: builtins.int
+    SKIPPED_FIELD_NUMBER: builtins.int
+    SKIPPED_ROWS_FIELD_NUMBER: builtins.int
     seq: builtins.int
     """Seq of the batch; 0 in a PublishResponse."""
     rows: builtins.int
@@ -59,6 +61,10 @@ class BatchResult(google.protobuf.message.Message):
     """True when the batch had been committed before, but its result is no longer kept (7 days on a stream, 24 hours for
     Publish): its good rows are stored once, the counts are not known.
     """
+    skipped: builtins.int
+    """Rows of events that are not in their model's sample: events the service did not keep, and labels of such events.
+    Nothing is wrong with them.
+    """
     @property
     def errors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RowErrors]:
         """Why rows were rejected, grouped by (reason, column). At most 100 groups; the last one then gathers the rest under
@@ -81,6 +87,10 @@ class BatchResult(google.protobuf.message.Message):
     def pending_rows(self) -> global___RowRanges:
         """Label rows that are pending."""
 
+    @property
+    def skipped_rows(self) -> global___RowRanges:
+        """Rows that were skipped."""
+
     def __init__(
         self,
         *,
@@ -100,9 +110,11 @@ class BatchResult(google.protobuf.message.Message):
         pending_rows: global___RowRanges | None = ...,
         replayed: builtins.bool = ...,
         result_expired: builtins.bool = ...,
+        skipped: builtins.int = ...,
+        skipped_rows: global___RowRanges | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["conflict_rows", b"conflict_rows", "duplicate_rows", b"duplicate_rows", "parked_rows", b"parked_rows", "pending_rows", b"pending_rows"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["conflict", b"conflict", "conflict_rows", b"conflict_rows", "duplicate", b"duplicate", "duplicate_rows", b"duplicate_rows", "errors", b"errors", "joined", b"joined", "parked", b"parked", "parked_rows", b"parked_rows", "pending", b"pending", "pending_rows", b"pending_rows", "rejected", b"rejected", "replayed", b"replayed", "result_expired", b"result_expired", "rows", b"rows", "seq", b"seq", "stored", b"stored"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["conflict_rows", b"conflict_rows", "duplicate_rows", b"duplicate_rows", "parked_rows", b"parked_rows", "pending_rows", b"pending_rows", "skipped_rows", b"skipped_rows"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["conflict", b"conflict", "conflict_rows", b"conflict_rows", "duplicate", b"duplicate", "duplicate_rows", b"duplicate_rows", "errors", b"errors", "joined", b"joined", "parked", b"parked", "parked_rows", b"parked_rows", "pending", b"pending", "pending_rows", b"pending_rows", "rejected", b"rejected", "replayed", b"replayed", "result_expired", b"result_expired", "rows", b"rows", "seq", b"seq", "skipped", b"skipped", "skipped_rows", b"skipped_rows", "stored", b"stored"]) -> None: ...
 
 global___BatchResult = BatchResult
 

@@ -98,6 +98,7 @@ class PendingBatch:
         row_count: Rows the batch held.
         size_bytes: What it weighs in memory, for the group's bound.
         received_at: When its message had arrived.
+        skipped: Indexes of rows that are not in the model's sample.
         json_columns: Columns of `table` whose texts are JSON documents.
         attempted: A transaction has tried to commit it: found committed, it is no replay to its client.
         given_back: How often it was found to be ahead of its turn.
@@ -120,6 +121,7 @@ class PendingBatch:
     received_at: datetime
     payload_hash: bytes = b""
     json_columns: frozenset[str] = frozenset()
+    skipped: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     attempted: bool = False
     given_back: int = 0
     abandoned: bool = False
@@ -131,6 +133,7 @@ class PendingBatch:
         """Verdicts as validation leaves them: refused rows REJECTED, all others STORED until the landing says more."""
         verdicts: Verdicts = np.full(self.row_count, Verdict.STORED, dtype=np.uint8)
         verdicts[self.rejections.mask()] = Verdict.REJECTED
+        verdicts[self.skipped] = Verdict.SKIPPED
         return verdicts
 
     def abandon(self, then: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from headrace_server.validation.rejections import Rejections
 
 
 class Verdict(IntEnum):
-    """Outcome of one row. JOINED, PARKED and PENDING are stored rows of late kinds."""
+    """Outcome of one row. JOINED, PARKED and PENDING are stored rows of late kinds; SKIPPED are outside the sample."""
 
     STORED = 0
     DUPLICATE = 1
@@ -24,6 +24,7 @@ class Verdict(IntEnum):
     JOINED = 4
     PARKED = 5
     PENDING = 6
+    SKIPPED = 7
 
 
 Verdicts = npt.NDArray[np.uint8]
@@ -66,6 +67,7 @@ def result_of(seq: int, verdicts: Verdicts, rejections: Rejections) -> result_pb
         joined=int(counts[Verdict.JOINED]),
         parked=int(counts[Verdict.PARKED]),
         pending=int(counts[Verdict.PENDING]),
+        skipped=int(counts[Verdict.SKIPPED]),
     )
     listed = np.zeros(rejections.row_count, dtype=np.bool_)
     runs = 0
@@ -83,6 +85,7 @@ def result_of(seq: int, verdicts: Verdicts, rejections: Rejections) -> result_pb
         (Verdict.CONFLICT, result.conflict_rows),
         (Verdict.PARKED, result.parked_rows),
         (Verdict.PENDING, result.pending_rows),
+        (Verdict.SKIPPED, result.skipped_rows),
     ):
         if counts[verdict]:
             fill_ranges(ranges, verdicts == verdict)

@@ -14,7 +14,7 @@ from headrace_server.cli.options import DEFAULT_ADDRESS, Address, Project
 if TYPE_CHECKING:
     from headrace import ProducerDelivery
 
-_SETTLED = ("stored", "duplicate", "conflict", "rejected")
+_SETTLED = ("stored", "duplicate", "conflict", "rejected", "skipped")
 _WAITING = ("spooled", "buffered", "in_flight")
 
 

@@ -67,6 +67,19 @@ def stats(
     _print_stats(told)
 
 
+@verbs.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    rate: Annotated[float, typer.Argument(help="Share of its events to keep from now on, above 0 and at most 1.")],
+    address: Address = DEFAULT_ADDRESS,
+    project: Project = "",
+) -> None:
+    """Keep a share of a model's events from now on; connected clients follow."""
+    with connected(address, project) as client:
+        info = client.update_model(name, sampling_rate=rate)
+    typer.echo(f"{info.name} keeps {info.sampling_rate:.4g} of its events from now on")
+
+
 @contextmanager
 def connected(address: str, project: str) -> Iterator[Client]:
     """Give a client of the service; what goes wrong with it ends the process with a plain message."""
@@ -95,6 +108,7 @@ def _print(model: ModelInfo) -> None:
         ("events in", model.events_table),
         ("labels in", model.labels_table or "–"),
         ("joined in", model.joined_view or "–"),
+        ("sampling rate", f"{model.sampling_rate:g}"),
         ("revision", str(model.revision)),
     ):
         facts.add_row(label, value)

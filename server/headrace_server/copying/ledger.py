@@ -45,9 +45,12 @@ _ADVANCE = """
 UPDATE headrace.producers p
 SET last_seq = settled.seq, last_seen_at = now(), stored = p.stored + settled.stored,
     duplicate = p.duplicate + settled.duplicate, conflict = p.conflict + settled.conflict,
-    rejected = p.rejected + settled.rejected, undecodable_batches = p.undecodable_batches + settled.undecodable
-FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-    AS settled (project, producer_id, seq, stored, duplicate, conflict, rejected, undecodable)
+    rejected = p.rejected + settled.rejected, undecodable_batches = p.undecodable_batches + settled.undecodable,
+    skipped = p.skipped + settled.skipped
+FROM unnest(
+    $1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::bigint[]
+) AS settled (project, producer_id, seq, stored, duplicate, conflict, rejected, undecodable, skipped)
 WHERE p.project = settled.project AND p.producer_id = settled.producer_id
 """
 _CLAIM_REQUESTS = """
@@ -236,10 +239,10 @@ async def advance(connection: Connection, results: Iterable[tuple[PendingBatch, 
 class _Settled:
     """What a transaction adds to a producer's ledger row: its last seq, and rows by what became of them."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * 6)
+    counts: list[int] = field(default_factory=lambda: [0] * 7)
 
     def add(self, seq: int, result: result_pb2.BatchResult) -> None:
-        last, stored, duplicate, conflict, rejected, undecodable = self.counts
+        last, stored, duplicate, conflict, rejected, undecodable, skipped = self.counts
         self.counts = [
             max(last, seq),
             stored + result.stored,
@@ -247,6 +250,7 @@ class _Settled:
             conflict + result.conflict,
             rejected + result.rejected,
             undecodable + bool(result.errors and not result.rows),
+            skipped + result.skipped,
         ]
 
 

@@ -21,7 +21,7 @@ ACQUIRE_TIMEOUT_S = 10.0
 # Columns by name: another release may add more.
 _COUNTS = (
     *("logged", "quarantined", "spooled", "buffered", "in_flight", "retried", "stored", "duplicate", "conflict"),
-    *("rejected", "undecodable_batches", "unexplained"),
+    *("rejected", "skipped", "undecodable_batches", "unexplained"),
 )
 _SELECT = f"""
 SELECT producer_id, client, last_seq, last_seen_at, reported_at, dropped::text AS dropped, {", ".join(_COUNTS)}

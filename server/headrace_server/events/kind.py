@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.append_landing import prepare_append
@@ -14,9 +16,11 @@ from headrace_server.copying.target import Target
 from headrace_server.copying.unique_landing import RepeatWatch, prepare_probed, prepare_straight
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.per_revision import PerRevision
+from headrace_server.models.sampling import SamplingRate, kept, rate_at
 from headrace_server.models.schema import EventIdType, Identity, ModelSchema
 from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, NOT_COMPARED
 from headrace_server.models.table_spec import events_table
+from headrace_server.validation.casting import as_mask
 from headrace_server.validation.row_rules import (
     EventTimeRule,
     event_id_required,
@@ -24,7 +28,9 @@ from headrace_server.validation.row_rules import (
     fill_model_version,
     fill_observed_time,
 )
-from headrace_server.validation.row_schema import Field, RowSchema
+from headrace_server.validation.row_schema import Field, Mask, Moment, RowSchema
+
+_PROBABILITY = "inclusion_probability"
 
 AfterCommit = Callable[[ModelSchema, Connection, GroupRows], Awaitable[None]]
 
@@ -88,6 +94,31 @@ class EventsLanding:
         await self._after_commit(self._model, connection, stored)
 
 
+@dataclass(frozen=True)
+class EventSampler:
+    """Keeps the events of the sample, and tells each with which probability it came in.
+
+    An event that says its inclusion_probability was sampled by its sender, and is kept.
+
+    Attributes:
+        rates: The model's rates, oldest first.
+    """
+
+    rates: tuple[SamplingRate, ...]
+
+    def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment) -> Mask | None:
+        """Apply the rate of the moment at which the batch was received."""
+        rate = rate_at(self.rates, moment.observed)
+        if rate >= 1 or "event_id" not in columns:
+            return None
+        own = columns.get(_PROBABILITY)
+        mask = kept(columns["event_id"], rate)
+        if own is not None:
+            mask |= as_mask(own.is_valid())
+        columns[_PROBABILITY] = pa.repeat(pa.scalar(rate), row_count) if own is None else own.fill_null(rate)
+        return mask
+
+
 def system_field(name: str, value_type: ValueType, max_bytes: int, model: ModelSchema) -> Field:
     """The field of a system column."""
     is_id = name == EVENT_ID.name
@@ -123,7 +154,8 @@ def _row_schema(model: ModelSchema) -> RowSchema:
     rules = (event_id_required, event_time_from_id, time_rule, fill_observed_time, fill_model_version)
     for name in fields:
         refused.pop(name, None)
-    return RowSchema(fields, refused, model.unknown_columns, rules)
+    sampler = EventSampler(model.sampling) if model.sampling else None
+    return RowSchema(fields, refused, model.unknown_columns, rules, sampler)
 
 
 def _target(model: ModelSchema) -> Target:

@@ -4,8 +4,8 @@ from typing import Any
 
 from headrace.v1 import error_reason_pb2, ingest_service_pb2, result_pb2
 
-COUNTS = ("rows", "stored", "duplicate", "conflict", "rejected", "joined", "parked", "pending")
-SETS = ("duplicate_rows", "conflict_rows", "parked_rows", "pending_rows")
+COUNTS = ("rows", "stored", "duplicate", "conflict", "rejected", "joined", "parked", "pending", "skipped")
+SETS = ("duplicate_rows", "conflict_rows", "parked_rows", "pending_rows", "skipped_rows")
 
 
 def to_json(response: ingest_service_pb2.PublishResponse, request_id: str) -> dict[str, Any]:
@@ -40,7 +40,9 @@ def _summary(result: result_pb2.BatchResult, stored: str) -> str:
         return "committed before; the result is no longer kept"
     said = [f"{result.stored} of {result.rows} rows {stored}"]
     said += [
-        f"{getattr(result, name)} {name}" for name in ("duplicate", "conflict", "rejected") if getattr(result, name)
+        f"{getattr(result, name)} {name}"
+        for name in ("duplicate", "conflict", "rejected", "skipped")
+        if getattr(result, name)
     ]
     if result.errors and not result.rows:
         said.append("the batch as a whole was refused")

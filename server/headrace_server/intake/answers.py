@@ -6,7 +6,7 @@ drains), emptied by the session's one writer. `wake` is set whenever there may b
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from headrace.v1 import ingest_service_pb2 as pb
@@ -34,6 +34,8 @@ class Answers:
 
     def __init__(self, max_batch_bytes: int) -> None:
         self.wake = asyncio.Event()
+        self._project: str | None = None
+        self._rates: dict[str, float] = {}
         self._window_bytes = CREDIT_BATCHES * max_batch_bytes
         self._in_flight: deque[InFlight] = deque()
         self._models: set[tuple[str, str]] = set()
@@ -61,10 +63,18 @@ class Answers:
         """Tell of changes of this model from now on."""
         self._models.add((model.project, model.sql_name))
 
+    def told_sampling(self, project: str, rates: Mapping[str, float]) -> None:
+        """The client has been told the rates of the project's sampled models; tell it of changes."""
+        self._project = project
+        self._rates = dict(rates)
+
     def on_model_changed(self, model: ModelSchema) -> None:
         """A model has a new schema; of several changes the last is told."""
         key = (model.project, model.sql_name)
-        if key in self._models:
+        is_resampled = model.project == self._project and model.sampling_rate != self._rates.get(model.name, 1.0)
+        if is_resampled:
+            self._rates[model.name] = model.sampling_rate
+        if key in self._models or is_resampled:
             self._updates[key] = model
             self.wake.set()
 

@@ -115,6 +115,9 @@ class IngestSession:
             project=producer.project,
             ledger_regressed=opening.regressed,
         )
+        rates = await self._service.registry.sampling_rates(producer.project)
+        opened.sampling.extend(pb.ModelSampling(model=name, rate=rate) for name, rate in rates.items())
+        self._answers.told_sampling(producer.project, rates)
         await self._write(pb.IngestResponse(opened=opened))
         return producer, opening
 

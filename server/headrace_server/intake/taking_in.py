@@ -259,7 +259,8 @@ def _letter_of_all(batch: batch_pb2.Batch, reason: str, message: str) -> DeadLet
 
 
 def _nothing(rejections: Rejections) -> ValidatedRows:
-    return ValidatedRows(pa.table({}), np.empty(0, dtype=np.int64), rejections)
+    none = np.empty(0, dtype=np.int64)
+    return ValidatedRows(pa.table({}), none, rejections, none)
 
 
 def _pending(
@@ -286,6 +287,7 @@ def _pending(
         received_at=received.at,
         payload_hash=received.payload_hash,
         json_columns=json_columns,
+        skipped=validated.skipped,
     )
 
 

@@ -7,7 +7,7 @@ The conversation, inside the group's transaction:
 3. Labels whose event has labels already, or whose id others of the group have, are compared whole: equal ones are
    DUPLICATE.
 4. The rest goes by one COPY into the labels' hypertable (JOINED) and by one into the inbox (PARKED, or PENDING where
-   not all was searched).
+   not all was searched); labels of events outside the sample are SKIPPED.
 After the COMMIT, `settle` looks again for the events of what was PARKED: an event that was committed in between has
 looked into the inbox before these labels could be seen there, so it is theirs to look.
 """
@@ -34,6 +34,7 @@ from headrace_server.labels.keys import Keys
 from headrace_server.labels.repeats import find_repeats
 from headrace_server.labels.settling import settle_parked
 from headrace_server.labels.tables import NO_TIME, LabelTables, Micros, Places
+from headrace_server.labels.unsampled import unsampled
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -118,9 +119,11 @@ class PreparedLabels:
         recorded = times_of((moment - _EPOCH) // timedelta(microseconds=1) + self.labels.turn)
         is_met = found.times != NO_TIME
         repeats = await find_repeats(connection, self.tables, self.keys, self.labels, found.times)
-        joined, waiting = np.flatnonzero(is_met & ~repeats), np.flatnonzero(~is_met & ~repeats)
+        skipped = await self._skipped(found, repeats)
+        joined, waiting = np.flatnonzero(is_met & ~repeats), np.flatnonzero(~is_met & ~repeats & ~skipped)
 
         verdicts = np.full(len(self.labels), Verdict.DUPLICATE, dtype=np.uint8)
+        verdicts[skipped] = Verdict.SKIPPED
         inbox_ids = np.zeros(len(self.labels), dtype=np.int64)
         if len(joined):
             await self._store(connection, joined, found.times, recorded)
@@ -141,7 +144,17 @@ class PreparedLabels:
         verdicts[found.times == NO_TIME] = Verdict.PARKED
         verdicts[found.unsearched] = Verdict.PENDING
         verdicts[repeats] = Verdict.DUPLICATE
+        verdicts[await self._skipped(found, repeats)] = Verdict.SKIPPED
         return Landed(self._sent(verdicts))
+
+    async def _skipped(self, found: Found, repeats: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Labels that were looked for everywhere, whose event is not in the model's sample."""
+        skipped = np.zeros(len(self.labels), dtype=np.bool_)
+        places = np.flatnonzero((found.times == NO_TIME) & ~found.unsearched & ~repeats)
+        if self.tables.sampling and len(places):
+            ids = self.labels.ids.take(pa.array(places))
+            skipped[places] = await asyncio.to_thread(unsampled, self.tables, ids, self.labels.sought[places])
+        return skipped
 
     async def _find(self, connection: Connection) -> Found:
         await self.keys.clear(connection)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from headrace_server.copying.target import Target
 from headrace_server.models.names import qualified, quote_identifier
+from headrace_server.models.sampling import SamplingRate
 from headrace_server.models.schema import ModelSchema
 from headrace_server.models.table_spec import events_table, inbox_table, labels_table
 
@@ -35,6 +36,7 @@ class LabelTables:
         copied: Columns of a label that a COPY fills, system columns included.
         staging: Name of the temporary table for whole rows: this revision's, since a connection keeps it.
         lock: Names the lock under which labels of the model are stored and moved.
+        sampling: Rates at which the model's events are sampled, oldest first.
     """
 
     events: Target
@@ -44,6 +46,7 @@ class LabelTables:
     copied: tuple[str, ...]
     staging: str
     lock: str
+    sampling: tuple[SamplingRate, ...] = ()
 
     @staticmethod
     def of(model: ModelSchema) -> "LabelTables":
@@ -59,6 +62,7 @@ class LabelTables:
             copied=tuple(column.name for column in labels.columns),
             staging=f"headrace_labels_{sha256(lock.encode()).hexdigest()[:16]}_{model.revision}",
             lock=lock,
+            sampling=model.sampling,
         )
 
     @property

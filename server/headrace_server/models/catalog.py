@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from headrace_server.models.column_types import ValueType
+from headrace_server.models.sampling import MOST_RATES, SamplingRate
 from headrace_server.models.schema import (
     ColumnKind,
     EventIdType,
@@ -27,7 +28,11 @@ _SELECT = """
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
            (SELECT coalesce(array_agg(v.version ORDER BY v.position), '{}')
-            FROM headrace.model_versions v WHERE v.project = m.project AND v.model = m.sql_name) AS versions
+            FROM headrace.model_versions v WHERE v.project = m.project AND v.model = m.sql_name) AS versions,
+           ARRAY(SELECT r.began_at FROM headrace.sampling_rates r
+                 WHERE r.project = m.project AND r.model = m.sql_name ORDER BY r.began_at) AS sampling_began,
+           ARRAY(SELECT r.rate FROM headrace.sampling_rates r
+                 WHERE r.project = m.project AND r.model = m.sql_name ORDER BY r.began_at) AS sampling_rates
     FROM headrace.models m
 """
 _BY_KEY = _SELECT + " WHERE (m.project, m.sql_name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"  # noqa: S608 — two constants
@@ -60,6 +65,20 @@ async def project_infers(connection: asyncpg.Connection, project: str) -> bool |
         "SELECT infer_models FROM headrace.projects WHERE name = $1", project
     )
     return infers
+
+
+async def sampling_rates(connection: asyncpg.Connection, project: str) -> dict[str, float]:
+    """Return the rates that are in force in a project, but for 1."""
+    rows = await connection.fetch(
+        """
+        SELECT m.name, s.rate FROM headrace.models m JOIN LATERAL (
+            SELECT r.rate FROM headrace.sampling_rates r WHERE r.project = m.project AND r.model = m.sql_name
+            ORDER BY r.began_at DESC LIMIT 1
+        ) s ON s.rate < 1 WHERE m.project = $1 ORDER BY m.sql_name LIMIT 1000
+        """,
+        project,
+    )
+    return {row["name"]: row["rate"] for row in rows}
 
 
 async def insert(connection: asyncpg.Connection, schema: ModelSchema) -> None:
@@ -97,6 +116,24 @@ async def advance(connection: asyncpg.Connection, before: ModelSchema, after: Mo
         after.unknown_columns.name,
         after.chunk_interval,
     )
+    if after.sampling_rate != before.sampling_rate:
+        await connection.execute(
+            "INSERT INTO headrace.sampling_rates (project, model, rate) VALUES ($1, $2, $3)",
+            after.project,
+            after.sql_name,
+            after.sampling_rate,
+        )
+        await connection.execute(
+            """
+            DELETE FROM headrace.sampling_rates WHERE project = $1 AND model = $2 AND began_at <= (
+                SELECT began_at FROM headrace.sampling_rates WHERE project = $1 AND model = $2
+                ORDER BY began_at DESC OFFSET $3 LIMIT 1
+            )
+            """,
+            after.project,
+            after.sql_name,
+            MOST_RATES,
+        )
     await _insert_columns(connection, after, len(before.columns))
     await _insert_versions(connection, after, len(before.versions))
 
@@ -151,6 +188,7 @@ def _schema(row: asyncpg.Record) -> ModelSchema:
         revision=row["revision"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        sampling=tuple(map(SamplingRate, row["sampling_began"], row["sampling_rates"])),
     )
 
 

@@ -12,6 +12,7 @@ from headrace_server.errors import HeadraceError, ModelInvalidError, NameInvalid
 from headrace_server.models import names
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnLike, ModelDefinition
+from headrace_server.models.sampling import SamplingRate
 from headrace_server.models.schema import ColumnKind, EventIdType, Identity, ModelColumn, ModelSchema
 from headrace_server.models.system_columns import SYSTEM_NAMES
 
@@ -94,6 +95,19 @@ def add_version(schema: ModelSchema, version: str) -> ModelSchema:
     if faults:
         raise _invalid(faults)
     return replace(schema, versions=(*schema.versions, version))
+
+
+def sample(schema: ModelSchema, rate: float) -> ModelSchema:
+    """Return the schema with a rate of sampling; when it begins is the registry's to say.
+
+    Raises:
+        ModelInvalidError: It is none.
+    """
+    if not 0 < rate <= 1:
+        raise _invalid({"sampling_rate": "must be above 0 and at most 1"})
+    if rate == schema.sampling_rate:
+        return schema
+    return replace(schema, sampling=(*schema.sampling, SamplingRate(datetime.now(UTC), rate)))
 
 
 def add_columns(schema: ModelSchema, columns: Sequence[ColumnLike], field: str = "model.columns") -> ModelSchema:

@@ -57,12 +57,13 @@ class ModelServicer(ModelServiceServicer):
         )
 
     async def UpdateModel(self, request: pb.UpdateModelRequest, context: Context) -> pb.UpdateModelResponse:
-        """Add columns to a model, or change its policy."""
+        """Add columns to a model, or change its policies."""
         schema = await self._registry.update(
             request.project or DEFAULT_PROJECT,
             request.name,
             wire.added_columns(request.add_columns),
             wire.unknown_columns(request.unknown_columns),
             request.revision,
+            sampling_rate=request.sampling_rate if request.HasField("sampling_rate") else None,
         )
         return pb.UpdateModelResponse(model=wire.to_proto(schema))

@@ -126,8 +126,10 @@ class Registry:
         add_columns: Sequence[ColumnLike] = (),
         unknown_columns: UnknownColumns | None = None,
         revision: int = 0,
+        *,
+        sampling_rate: float | None = None,
     ) -> ModelSchema:
-        """Add columns to a model or change its policy.
+        """Add columns to a model or change its policies.
 
         Args:
             project: The project.
@@ -135,11 +137,12 @@ class Registry:
             add_columns: Those that are there with the same type and kind change nothing.
             unknown_columns: The new policy; None leaves it.
             revision: The revision the caller has seen; 0 for any.
+            sampling_rate: Share of events to keep from now on; None leaves it.
 
         Raises:
             ModelNotFoundError: There is no such model.
             RevisionConflictError: The model has changed since.
-            ModelInvalidError: A column is not possible.
+            ModelInvalidError: A column or the rate is not possible.
             TypeConflictError: A column is registered otherwise.
             DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
         """
@@ -149,11 +152,12 @@ class Registry:
 
         def grown(standing: ModelSchema) -> ModelSchema:
             schema = evolution.add_columns(standing, add_columns, field="add_columns")
+            schema = evolution.sample(schema, sampling_rate) if sampling_rate is not None else schema
             return schema if unknown_columns is None else replace(schema, unknown_columns=unknown_columns)
 
         # Columns are only ever added, so even a stale schema that has them all is proof enough; of a policy it is none.
         known = self._cache.get(key)
-        if known and unknown_columns is None and not revision and grown(known) is known:
+        if known and unknown_columns is None and sampling_rate is None and not revision and grown(known) is known:
             return known
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:
@@ -199,6 +203,16 @@ class Registry:
             return await catalog.load_one(connection, key) or await construction.make(connection, wanted)
 
         return await self._change(key, work)
+
+    async def sampling_rates(self, project: str) -> dict[str, float]:
+        """Return the rates of the project's sampled models, by the models' names; 1,000 of them at most.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        with told_as_unavailable():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                return await catalog.sampling_rates(connection, project)
 
     async def may_infer(self, project: str) -> bool:
         """Tell whether a first batch may make a model in the project.

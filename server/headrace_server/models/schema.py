@@ -11,6 +11,7 @@ from functools import cached_property
 
 from headrace.v1 import model_pb2
 from headrace_server.models.column_types import ValueType
+from headrace_server.models.sampling import SamplingRate
 
 
 class ColumnKind(Enum):
@@ -75,6 +76,7 @@ class ModelSchema:
         latest_ahead: How far ahead of the clock an event_time may be.
         chunk_interval: Time span of a chunk of its hypertables.
         revision: Grows by one with each change.
+        sampling: Its rates of sampling, oldest first; none where every event is kept and always was.
     """
 
     project: str
@@ -91,6 +93,12 @@ class ModelSchema:
     revision: int
     created_at: datetime
     updated_at: datetime
+    sampling: tuple[SamplingRate, ...] = ()
+
+    @property
+    def sampling_rate(self) -> float:
+        """Share of its events that is kept now."""
+        return self.sampling[-1].rate if self.sampling else 1.0
 
     @cached_property
     def labels(self) -> tuple[ModelColumn, ...]:

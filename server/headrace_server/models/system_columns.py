@@ -59,6 +59,6 @@ LABEL_COLUMNS: tuple[SystemColumn, ...] = (
 )
 
 # Never compared when a repeat is told apart from a conflict: they belong to the delivery, not to the event.
-NOT_COMPARED = frozenset({"observed_time", "trace_id", "span_id"})
+NOT_COMPARED = frozenset({"observed_time", "trace_id", "span_id", "inclusion_probability"})
 
 SYSTEM_NAMES = frozenset(column.name for column in (*EVENT_COLUMNS, *LABEL_COLUMNS))

@@ -40,6 +40,7 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
         versions=schema.versions,
         revision=schema.revision,
         events_table=events_table(schema).qualified,
+        sampling_rate=schema.sampling_rate,
     )
     model.earliest_event_time.FromDatetime(schema.earliest_event_time)
     model.latest_event_time_ahead.FromTimedelta(schema.latest_ahead)

@@ -53,6 +53,7 @@ class CommitWatch:
         metrics.rows_acked.inc(result.stored)
         metrics.rows_duplicate.inc(result.duplicate)
         metrics.rows_conflict.inc(result.conflict)
+        metrics.rows_skipped.inc(result.skipped)
         metrics.rows_dead_lettered.inc(letters)
         for errors in result.errors:
             reason = error_reason_pb2.ErrorReason.Name(errors.reason)[_PREFIX:]

@@ -57,12 +57,13 @@ class Metrics:
         self._calls()
 
     def _rows(self) -> None:
-        """Where every row went: received = acked + rejected + duplicate + conflict + what is in flight."""
+        """Where every row went: received = acked + rejected + duplicate + conflict + skipped + what is in flight."""
         self.rows_received = self._counter("headrace_rows_received", "Rows in batches that were taken in")
         self.rows_acked = self._counter("headrace_rows_acked", "Rows committed and acknowledged as stored")
         self.rows_rejected = self._counter("headrace_rows_rejected", "Rows refused", "reason")
         self.rows_duplicate = self._counter("headrace_rows_duplicate", "Rows that were there before, equal")
         self.rows_conflict = self._counter("headrace_rows_conflict", "Rows whose identity another row has")
+        self.rows_skipped = self._counter("headrace_rows_skipped", "Rows of events outside their model's sample")
         self.rows_dead_lettered = self._counter("headrace_rows_dead_lettered", "Rows kept as dead letters")
         self.labels = self._counter("headrace_labels", "Labels by what became of them", "state")
         self._client_dropped = self._counter(

@@ -72,6 +72,13 @@ class RowRule(Protocol):
         """Check and complete the columns, which are validated one by one before."""
 
 
+class Sampler(Protocol):
+    """Says which good rows are kept."""
+
+    def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment) -> Mask | None:
+        """The rows to keep, None for all; may fill in columns."""
+
+
 @dataclass(frozen=True)
 class RowSchema:
     """Everything validation has to know.
@@ -81,12 +88,14 @@ class RowSchema:
         refused: Names that exist but do not belong in such rows: reason and message.
         unknown: What happens to other names.
         rules: Demands on whole rows, in order.
+        sampler: Says which of the good rows are kept; None: all.
     """
 
     fields: Mapping[str, Field]
     refused: Mapping[str, tuple[str, str]]
     unknown: UnknownColumns
     rules: Sequence[RowRule] = field(default=())
+    sampler: Sampler | None = None
 
     @cached_property
     def json_columns(self) -> frozenset[str]:

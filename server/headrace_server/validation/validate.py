@@ -19,6 +19,8 @@ from headrace_server.validation.metadata import METADATA, merge_metadata
 from headrace_server.validation.rejections import Rejections
 from headrace_server.validation.row_schema import Mask, Moment, RowSchema
 
+_NONE = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class ValidatedRows:
@@ -28,11 +30,13 @@ class ValidatedRows:
         table: The good rows, by column of their table.
         places: For each good row its index in the batch.
         rejections: The bad rows.
+        skipped: Index in the batch of each row that is good, but not in the model's sample.
     """
 
     table: pa.Table
     places: npt.NDArray[np.int64]
     rejections: Rejections
+    skipped: npt.NDArray[np.int64]
 
 
 def validate(rows: DecodedRows, schema: RowSchema, moment: Moment) -> ValidatedRows:
@@ -57,7 +61,8 @@ def validate(rows: DecodedRows, schema: RowSchema, moment: Moment) -> ValidatedR
     _settle_unknown(unknown, schema, columns, rows.row_count, rejections)
     for rule in schema.rules:
         rule(columns, rows.row_count, moment, rejections)
-    return _keep_good(columns, rows.row_count, rejections)
+    kept = schema.sampler(columns, rows.row_count, moment) if schema.sampler is not None else None
+    return _keep_good(columns, rows.row_count, rejections, kept)
 
 
 def unknown_columns(rows: DecodedRows, schema: RowSchema) -> dict[str, Cells]:
@@ -102,10 +107,15 @@ def _settle_unknown(
         columns[METADATA] = merge_metadata(columns.get(METADATA), into_metadata, row_count, rejections)
 
 
-def _keep_good(columns: Mapping[str, pa.Array], row_count: int, rejections: Rejections) -> ValidatedRows:
+def _keep_good(
+    columns: Mapping[str, pa.Array], row_count: int, rejections: Rejections, kept: Mask | None
+) -> ValidatedRows:
     names = list(columns)
     table = pa.table(list(columns.values()), names=names)
-    if not rejections:
-        return ValidatedRows(table, np.arange(row_count), rejections)
-    good = ~rejections.mask()
-    return ValidatedRows(table.filter(pa.array(good)), np.flatnonzero(good), rejections)
+    if not rejections and kept is None:
+        return ValidatedRows(table, np.arange(row_count), rejections, _NONE)
+    good, skipped = ~rejections.mask(), _NONE
+    if kept is not None:
+        skipped = np.flatnonzero(good & ~kept)
+        good &= kept
+    return ValidatedRows(table.filter(pa.array(good)), np.flatnonzero(good), rejections, skipped)

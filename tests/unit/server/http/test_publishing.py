@@ -102,6 +102,7 @@ async def test_a_settled_batch_is_200_and_says_which_rows_were_refused(door):
         "joined": 0,
         "parked": 0,
         "pending": 0,
+        "skipped": 0,
         "errors": [
             {
                 "reason": "WRONG_TYPE",
@@ -114,6 +115,7 @@ async def test_a_settled_batch_is_200_and_says_which_rows_were_refused(door):
         "conflict_rows": [{"first": 9, "last": 9}],
         "parked_rows": [],
         "pending_rows": [],
+        "skipped_rows": [],
         "replayed": False,
         "result_expired": False,
         "validate_only": False,
