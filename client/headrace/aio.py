@@ -14,6 +14,7 @@ thread ends within a second. gRPC's own asyncio stack is not used: a process may
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -326,7 +327,7 @@ class AsyncClient:
 def connect(
     address: str = "localhost:50051",
     *,
-    api_key: str | None = None,
+    api_key: str | os.PathLike[str] | None = None,
     project: str = "",
     tls: Tls | bool | None = None,
     settings: Settings | None = None,

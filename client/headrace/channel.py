@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import itertools
+import os
 import random
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import grpc
 
 from headrace import lifetime
 from headrace.errors import InvalidArgumentError
+from headrace.secret_files import SecretFile, Source
 
 # grpc imports this with the first channel. If another thread forked at that moment, the child would inherit half a
 # module for ever; importing it with headrace leaves no such moment.
@@ -44,6 +46,9 @@ _OPTIONS: Sequence[tuple[str, int]] = (
 class Tls:
     """How to speak TLS.
 
+    Each PEM is given as bytes, or as the path of a file, which is read again at every reconnect: renewed certificates
+    are taken up without a restart.
+
     Attributes:
         roots: PEM certificates to trust. Default: gRPC's own list.
         certificate: PEM certificate chain of this client, for mutual TLS.
@@ -51,10 +56,28 @@ class Tls:
         server_name: Name expected in the server's certificate, where it differs from the address.
     """
 
-    roots: bytes | None = None
-    certificate: bytes | None = None
-    key: bytes | None = None
+    roots: Source | None = None
+    certificate: Source | None = None
+    key: Source | None = None
     server_name: str | None = None
+
+
+class _Credentials:
+    """What a Tls stands for at this moment."""
+
+    def __init__(self, tls: Tls) -> None:
+        if (tls.certificate is None) != (tls.key is None):
+            raise InvalidArgumentError("tls: certificate and key belong together, one of them is missing")
+        self.server_name = tls.server_name
+        given = {"roots": tls.roots, "certificate": tls.certificate, "key": tls.key}
+        self._pems = {
+            name: pem if pem is None or isinstance(pem, bytes) else SecretFile(pem, f"tls.{name}")
+            for name, pem in given.items()
+        }
+
+    def read(self) -> grpc.ChannelCredentials:
+        pems = {name: pem.read() if isinstance(pem, SecretFile) else pem for name, pem in self._pems.items()}
+        return grpc.ssl_channel_credentials(pems["roots"], pems["key"], pems["certificate"])
 
 
 def parse_addresses(text: str) -> list[str]:
@@ -111,22 +134,37 @@ class Link:
 
     Args:
         addresses: "host:port", or several with commas between.
-        api_key: Sent with every call.
+        api_key: Sent with every call; as the path of a file it is read anew for each.
         tls: True for TLS with default roots, a Tls, or False for plaintext. None: plaintext on loopback, else TLS.
     """
 
-    def __init__(self, addresses: str, *, api_key: str | None = None, tls: Tls | bool | None = None) -> None:
+    def __init__(
+        self, addresses: str, *, api_key: str | os.PathLike[str] | None = None, tls: Tls | bool | None = None
+    ) -> None:
         self._addresses = parse_addresses(addresses)
         if tls is None:
             tls = not all(map(is_loopback, self._addresses))
-        self._tls = Tls() if tls is True else tls or None
-        self.metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._tls = _Credentials(Tls() if tls is True else tls) if tls else None
+        self._api_key = SecretFile(api_key, "api_key") if isinstance(api_key, os.PathLike) else api_key
         first = random.randrange(len(self._addresses))  # noqa: S311 -- spreads a fleet over the addresses
         self._turns = itertools.cycle(self._addresses[first:] + self._addresses[:first])
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Link({','.join(self._addresses)}, {'tls' if self._tls else 'plaintext'})"
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What is sent with every call: the key."""
+        if not self._api_key:
+            return ()
+        key = self._api_key if isinstance(self._api_key, str) else self._api_key.read().decode(errors="replace").strip()
+        return (("authorization", f"Bearer {key}"),)
+
+    @property
+    def renews_key(self) -> bool:
+        """Whether another key may be there for the next call."""
+        return isinstance(self._api_key, SecretFile)
 
     def connect(self) -> grpc.Channel:
         """Return a new channel to the next address; it connects when it is first used."""
@@ -144,8 +182,7 @@ class Link:
         options = list[tuple[str, int | str]](_OPTIONS)
         if self._tls.server_name:
             options.append(("grpc.ssl_target_name_override", self._tls.server_name))
-        credentials = grpc.ssl_channel_credentials(self._tls.roots, self._tls.key, self._tls.certificate)
-        return grpc.secure_channel(address, credentials, options)
+        return grpc.secure_channel(address, self._tls.read(), options)
 
     def after_fork_in_child(self) -> None:
         """Be usable in a forked child, whoever held the lock."""

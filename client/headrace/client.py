@@ -6,6 +6,7 @@ connection before it is needed, so `connect` never waits and a model server star
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -321,7 +322,7 @@ class Client:
 def connect(
     address: str = "localhost:50051",
     *,
-    api_key: str | None = None,
+    api_key: str | os.PathLike[str] | None = None,
     project: str = "",
     tls: Tls | bool | None = None,
     settings: Settings | None = None,
@@ -333,7 +334,8 @@ def connect(
 
     Args:
         address: "host:port", or several with commas between: they are tried in turn.
-        api_key: Key of the project.
+        api_key: Key of the project, or the Path of a file that holds it. In a file it may be renewed: rows wait for
+            that when the service refuses the old one.
         project: The project you believe to write to; the service refuses when the key is another's. Default: the key's.
         tls: True, a Tls with certificates, or False for plaintext. Default: plaintext on loopback, TLS elsewhere.
         settings: Bounds, policies and times; see Settings.

@@ -289,7 +289,9 @@ class Session:
             self._renew_channel()
         with self.window.changed:
             suspect = self.window.oldest_seq if stream.in_flight else None
-        if error is None or error.retryable or stream.is_draining:
+        # A key in a file is renewed there, sooner or later: rows wait for it as they wait for a service that is away.
+        awaits_key = error is not None and error.code is grpc.StatusCode.UNAUTHENTICATED and self._link.renews_key
+        if error is None or error.retryable or stream.is_draining or awaits_key:
             self._wait_before_next(stream, error)
         elif isinstance(error, FencedError) or not stream.is_open or error.code in _ABOUT_THE_CALLER:
             self.fail(error)

@@ -27,9 +27,8 @@ from headrace.v1 import (
     query_service_pb2_grpc,
 )
 from headrace.version import __version__
-from headrace_server.access import keys
-from headrace_server.access.gate import Gate
-from headrace_server.access.key_directory import KeyDirectory
+from headrace_server.access.certificates import Certificates
+from headrace_server.access.entrance import Entrance
 from headrace_server.access.key_servicer import KeyServicer
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.batcher import Batcher
@@ -105,6 +104,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[ServingAddresses], No
     Raises:
         EmbeddedDatabaseError, UnsuitableDatabaseError, OSError: The database cannot be used; the text says what to do.
         ListenError: A port is taken.
+        CertificateError: The certificate cannot be used.
     """
     instance = uuid4().hex[:12]
     with on_signals() as stop:
@@ -124,8 +124,7 @@ async def _serve(
     health = Health(SERVICES)
     watch = CommitWatch(metrics, health.set_ready, database.probe)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
-    directory = KeyDirectory(database.pool)
-    gate = Gate(directory if settings.access.require_keys else None)
+    entrance = Entrance(settings.access, settings.tls, database.pool)
     resolver = Resolver(database.connect, registry)
     labels = LabelsKind(resolver.wake)
     kinds: dict[int, RecordKind] = {
@@ -155,7 +154,7 @@ async def _serve(
     )
     _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)
-    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(gate)])
+    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(entrance.gate)])
     streams.add_to(server)
     snapshots = Snapshots(database.reading_pool)
     _add(
@@ -173,7 +172,7 @@ async def _serve(
         (delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, DeliveryServicer(database.pool)),
     )
     await _describe(server, health, settings)
-    grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port)
+    grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port, entrance.certificates)
     http = HttpServer(
         http_app(
             Publishing(service.publish, settings.http, settings.intake.max_batch_bytes),
@@ -181,20 +180,21 @@ async def _serve(
             Events(registry, Reader(snapshots)),
             Operations(metrics, lambda: health.ready, __version__, grpc_address),
             metrics=metrics,
-            gate=gate,
+            gate=entrance.gate,
         ),
         host=settings.listen.http_host,
         port=settings.listen.http_port,
         max_connections=settings.http.max_connections,
         grace_s=settings.drain.grace_s,
+        tls=entrance.certificates.for_http if entrance.certificates is not None else None,
     )
     addresses = ServingAddresses(grpc_address, http.bind())
 
-    followers = {MODELS_CHANNEL: registry.read_announced, keys.CHANNEL: directory.read_again}
+    followers = {MODELS_CHANNEL: registry.read_announced, **entrance.followers}
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(Listener(database.connect, followers).run()),
-            tasks.create_task(directory.run()),
+            tasks.create_task(entrance.run()),
             tasks.create_task(watch.run()),
             tasks.create_task(LedgerHorizon(database.connect, timedelta(days=settings.dead_letters.kept_days)).run()),
             tasks.create_task(resolver.run()),
@@ -241,10 +241,13 @@ def _show(metrics: Metrics, budgets: Sequence[MemoryBudget], copiers: Sequence[C
     metrics.db_pool_in_use.set_function(lambda: database.pool.get_size() - database.pool.get_idle_size())
 
 
-def _bind(server: grpc.aio.Server, host: str, port: int) -> str:
+def _bind(server: grpc.aio.Server, host: str, port: int, certificates: Certificates | None) -> str:
     shown = f"[{host}]" if ":" in host else host
     try:
-        bound = server.add_insecure_port(f"{shown}:{port}")
+        if certificates is None:
+            bound = server.add_insecure_port(f"{shown}:{port}")
+        else:
+            bound = server.add_secure_port(f"{shown}:{port}", certificates.for_grpc())
     except RuntimeError as error:
         text = f"the gRPC door cannot listen at {shown}:{port}: choose another address with listen.grpc_host and "
         raise ListenError(f"{text}listen.grpc_port") from error

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,8 +87,15 @@ def connected(address: str, project: str) -> Iterator[Client]:
     """Give a client of the service; what goes wrong with it ends the process with a plain message."""
     import headrace
 
+    key_file, ca_file = os.environ.get("HEADRACE_API_KEY_FILE"), os.environ.get("HEADRACE_CA_FILE")
     try:
-        with headrace.connect(address, project=project, settings=headrace.Settings(call_timeout_s=10.0)) as client:
+        with headrace.connect(
+            address,
+            project=project,
+            api_key=Path(key_file) if key_file else os.environ.get("HEADRACE_API_KEY"),
+            tls=headrace.Tls(roots=ca_file) if ca_file else None,
+            settings=headrace.Settings(call_timeout_s=10.0),
+        ) as client:
             yield client
     except headrace.HeadraceError as error:
         hint = f"; is headrace serving at {address}?" if error.retryable else ""

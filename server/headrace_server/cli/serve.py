@@ -26,7 +26,7 @@ def serve(
     http_host: Annotated[str | None, typer.Option(help="Address of the HTTP door.")] = None,
     http_port: Annotated[int | None, typer.Option(help="Port of the HTTP door; 0 takes a free one.")] = None,
     insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="Listen beyond loopback with neither TLS nor keys.")
+        bool | None, typer.Option("--insecure", help="Listen beyond loopback without TLS or keys.")
     ] = None,
     data_dir: DataDir = None,
     infer_models: Annotated[
@@ -69,6 +69,7 @@ def _run(settings: Settings) -> None:
     import uvloop
 
     from headrace_server import app
+    from headrace_server.access.certificates import CertificateError
     from headrace_server.http.server import ListenError
     from headrace_server.ops import logs
     from headrace_server.storage.edition import UnsuitableDatabaseError
@@ -85,7 +86,7 @@ def _run(settings: Settings) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.serve(settings, on_ready=_announce))
-    except* (ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
+    except* (CertificateError, ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
         mendable = _leaves(group)
     except* (OSError, *refused) as group:
         place = settings.database.place

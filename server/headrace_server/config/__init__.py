@@ -2,6 +2,7 @@
 
 from headrace_server.config.loading import Loaded, SettingsError, load
 from headrace_server.config.settings import (
+    Access,
     Batching,
     Database,
     Drain,
@@ -13,9 +14,11 @@ from headrace_server.config.settings import (
     Queries,
     Settings,
     Suggest,
+    Tls,
 )
 
 __all__ = [
+    "Access",
     "Batching",
     "Database",
     "Drain",
@@ -29,5 +32,6 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Suggest",
+    "Tls",
     "load",
 ]

@@ -32,10 +32,10 @@ memory_budget_bytes = "256MiB"
 format = "json"
 ```
 
-A name that is not in this list is an error, in the file and in the environment (`HEADRACE_ADDRESS` and
-`HEADRACE_API_KEY` belong to the client and are left alone), and so is a value that breaks a rule; all faults are named
-at once. Sizes are bytes, or texts like `"4MiB"`. A secret can be given as a file that holds it, under its variable's
-name with `_FILE`: `HEADRACE_DATABASE_URL_FILE=/run/secrets/database-url`.
+A name that is not in this list is an error, in the file and in the environment, and so is a value that breaks a rule;
+all faults are named at once. (`HEADRACE_ADDRESS`, `HEADRACE_API_KEY`, `HEADRACE_API_KEY_FILE` and `HEADRACE_CA_FILE`
+are left alone: they belong to clients.) Sizes are bytes, or texts like `"4MiB"`. A secret can be given as a file that
+holds it, under its variable's name with `_FILE`: `HEADRACE_DATABASE_URL_FILE=/run/secrets/database-url`.
 
 `headrace serve --print-config` shows what is in force and what set it, secrets hidden.
 """

@@ -45,7 +45,7 @@ class Listen(Group):
     """Where the service listens."""
 
     grpc_host: str = Field(default="127.0.0.1", min_length=1)
-    """Address of the gRPC door. Loopback, because there are no keys yet."""
+    """Address of the gRPC door. Any but loopback needs TLS and keys."""
     grpc_port: Port = 50_051
     """TCP port of the gRPC door, gRPC's customary one; 0 takes a free one."""
     http_host: str = Field(default="127.0.0.1", min_length=1)
@@ -53,9 +53,21 @@ class Listen(Group):
     http_port: Port = 8_080
     """TCP port of the HTTP door: JSON, metrics, health; 0 takes a free one."""
     insecure: bool = False
-    """Listen beyond loopback although there is neither TLS nor keys: whoever reaches the ports may write."""
+    """Listen beyond loopback although TLS or keys are missing: for networks that keep strangers out by themselves."""
     reflection: bool = True
     """Tell gRPC tools (grpcurl) which services there are. Nothing secret: the contract is public."""
+
+
+class Tls(Group):
+    """TLS on both doors. The files are read again while the service runs: renewing them needs no restart."""
+
+    certificate: Path | None = None
+    """PEM file of the service's certificate and its chain. Default: none, the doors speak plaintext."""
+    key: Path | None = None
+    """PEM file of the certificate's private key, without a passphrase."""
+    client_ca: Path | None = None
+    """PEM file of authorities. With it only clients that show a certificate signed by one of them are let in, at both
+    doors; keys are asked for all the same."""
 
 
 class Access(Group):
@@ -220,6 +232,7 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
+    tls: Tls = Tls()
     access: Access = Access()
     database: Database = Database()
     intake: Intake = Intake()
@@ -255,15 +268,17 @@ class Settings(BaseSettings):
         return self
 
     def _exposed(self) -> list[Contradiction]:
+        missing = [] if self.tls.certificate else ["TLS (tls.certificate, tls.key)"]
+        missing += [] if self.access.require_keys else ["keys (access.require_keys)"]
         rule = (
-            "is reachable from beyond this machine, and headrace has neither TLS nor keys yet: use a loopback address"
-            " (127.0.0.1), or say --insecure (HEADRACE_INSECURE=true) if the network itself keeps strangers out"
+            f"is reachable from beyond this machine, which takes {' and '.join(missing)}: set that, use a loopback"
+            " address (127.0.0.1), or say --insecure (HEADRACE_INSECURE=true) if the network itself keeps strangers out"
         )
         hosts = {"listen.grpc_host": self.listen.grpc_host, "listen.http_host": self.listen.http_host}
         return [
             Contradiction(key, host, rule)
             for key, host in hosts.items()
-            if not self.listen.insecure and not _is_loopback(host)
+            if missing and not self.listen.insecure and not _is_loopback(host)
         ]
 
     def _too_small(self) -> list[Contradiction]:
@@ -286,6 +301,11 @@ class Settings(BaseSettings):
         listen, database, found = self.listen, self.database, []
         if listen.http_port != 0 and listen.http_port == listen.grpc_port:
             found.append(Contradiction("listen.http_port", listen.http_port, "must differ from listen.grpc_port"))
+        tls = self.tls
+        if tls.certificate or tls.key or tls.client_ca:
+            missing = {"certificate": tls.certificate, "key": tls.key}
+            rule = "is missing: TLS needs tls.certificate and tls.key"
+            found += [Contradiction(f"tls.{name}", None, rule) for name, it in missing.items() if it is None]
         embedded = {"data_dir": database.data_dir, "port": database.port, "runtime_dir": database.runtime_dir}
         if database.url is not None:
             rule = "belongs to the embedded database, but database.url names another server: leave one of them out"

@@ -20,7 +20,7 @@ SHORT_NAMES = {"listen.insecure": "HEADRACE_INSECURE", "database.data_dir": "HEA
 
 # Names under our prefix that are no settings of the service.
 CONFIG_FILE = "HEADRACE_CONFIG"
-OF_THE_CLIENT = frozenset({"HEADRACE_ADDRESS", "HEADRACE_API_KEY"})
+OF_THE_CLIENT = frozenset({"HEADRACE_ADDRESS", "HEADRACE_API_KEY", "HEADRACE_API_KEY_FILE", "HEADRACE_CA_FILE"})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 """
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,9 +35,19 @@ class HttpServer:
         port: TCP port; 0 takes a free one.
         max_connections: Further ones are answered 503.
         grace_s: Longest wait for open requests after `stop`.
+        tls: Context to speak TLS with; None: plaintext.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, max_connections: int, grace_s: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        max_connections: int,
+        grace_s: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._host = host
         self._port = port
         self._socket: socket.socket | None = None
@@ -50,6 +61,7 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                ssl_context_factory=(lambda _, __: tls) if tls is not None else None,
                 limit_concurrency=max_connections,
                 timeout_graceful_shutdown=max(1, round(grace_s)),
                 # Longer than the 60 s for which load balancers keep idle connections, so that they close them, not we.

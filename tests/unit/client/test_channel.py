@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import headrace
@@ -55,3 +57,25 @@ def test_every_address_has_its_turn() -> None:
         channel.close()
     assert {t.rpartition("/")[2] for t in targets[:3]} == {"a:1", "b:2", "c:3"}
     assert targets[3] == targets[0]
+
+
+def test_keys_and_certificates_in_files_are_read_again(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("hr_first\n")
+    link = Link("localhost:1", api_key=key)
+    assert link.metadata == (("authorization", "Bearer hr_first"),)
+    key.write_text("hr_second")
+    assert link.metadata == (("authorization", "Bearer hr_second"),)
+    key.unlink()
+    assert link.metadata == (("authorization", "Bearer hr_second"),), "it is being replaced"
+    assert Link("localhost:1", api_key="hr_text").metadata == (("authorization", "Bearer hr_text"),)
+    assert Link("localhost:1").metadata == ()
+
+
+def test_files_that_are_not_there_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(headrace.InvalidArgumentError, match=r"api_key.*cannot be read"):
+        headrace.connect(api_key=tmp_path / "nothing")
+    with pytest.raises(headrace.InvalidArgumentError, match=r"tls\.roots.*cannot be read"):
+        headrace.connect(tls=Tls(roots=tmp_path / "nothing"))
+    with pytest.raises(headrace.InvalidArgumentError, match="belong together"):
+        headrace.connect(tls=Tls(certificate=b"pem"))

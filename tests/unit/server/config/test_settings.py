@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from headrace_server.config import Batching, Database, Intake, Listen, Settings
+from headrace_server.config import Access, Batching, Database, Intake, Listen, Settings, Tls
 
 
 def test_settings_made_by_hand_look_at_nothing_else(monkeypatch, tmp_path):
@@ -70,3 +70,19 @@ def test_the_place_of_a_database_has_no_secrets(url, place):
 
 def test_without_a_url_the_place_is_the_embedded_database():
     assert Database().place == "embedded"
+
+
+def test_beyond_loopback_it_takes_both_tls_and_keys(tmp_path):
+    listen, tls = Listen(grpc_host="0.0.0.0"), Tls(certificate=tmp_path / "c", key=tmp_path / "k")
+    with pytest.raises(ValidationError, match="takes TLS"):
+        Settings(listen=listen, access=Access(require_keys=True))
+    with pytest.raises(ValidationError, match="takes keys"):
+        Settings(listen=listen, tls=tls)
+    assert Settings(listen=listen, tls=tls, access=Access(require_keys=True)).listen.grpc_host == "0.0.0.0"
+    assert Settings(listen=Listen(grpc_host="0.0.0.0", insecure=True)).listen.insecure
+
+
+@pytest.mark.parametrize("given", [{"certificate": "c"}, {"key": "k"}, {"client_ca": "a"}])
+def test_a_certificate_and_its_key_belong_together(given):
+    with pytest.raises(ValidationError, match="TLS needs"):
+        Settings(tls=Tls.model_validate(given))
