@@ -151,6 +151,7 @@ async def _serve(
         shelf=shelf,
         pool=database.pool,
         metrics=metrics,
+        quotas=entrance.quotas,
     )
     _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)

@@ -18,12 +18,15 @@ class HeadraceError(Exception):
         message: What is wrong and what to do, in English.
         metadata: Machine-readable facts, strings both (ErrorInfo.metadata).
         fields: Offending fields of the request and what is wrong with each (BadRequest).
+        quota: Whose quota is used up and which one (QuotaFailure).
+        retry_after_s: Seconds to wait before the next try; of retryable errors alone.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
     retryable: ClassVar[bool] = False
-    retry_after_s: ClassVar[float] = 0.0
+    retry_after_s: float = 0.0
+    quota: tuple[str, str] | None = None
 
     def __init__(
         self, message: str, *, metadata: Mapping[str, str] | None = None, fields: Mapping[str, str] | None = None
@@ -210,6 +213,17 @@ class DeadLetterNotFoundError(HeadraceError):
     reason = "DEAD_LETTER_NOT_FOUND"
 
 
+class QuotaReachedError(HeadraceError):
+    """The project has as much as its quota lets it have: only the operator can change that, waiting cannot."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, message: str, *, project: str = "", quota: str = "") -> None:
+        super().__init__(message, metadata={"quota": quota})
+        self.quota = (f"project:{project}", quota)
+
+
 class TypeConflictError(HeadraceError):
     """A column or model is registered otherwise."""
 
@@ -272,11 +286,22 @@ class DatabaseUnavailableError(RetryableError):
 
 
 class QuotaExceededError(RetryableError):
-    """A quota of the project is used up."""
+    """A quota of the project is used up now; later there is room again.
+
+    Args:
+        message: What is used up.
+        project: Whose quota.
+        quota: Its name.
+        retry_after_s: Seconds until there may be room.
+    """
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "QUOTA_EXCEEDED"
-    retry_after_s = 30.0
+
+    def __init__(self, message: str, *, project: str = "", quota: str = "", retry_after_s: float = 30.0) -> None:
+        super().__init__(message, metadata={"quota": quota})
+        self.quota = (f"project:{project}", quota)
+        self.retry_after_s = retry_after_s
 
 
 class OverloadedError(RetryableError):

@@ -81,7 +81,9 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_CREDENTIAL_INVALID: _ErrorReason.ValueType  # 20
     """The credential is missing, unknown, expired or revoked. UNAUTHENTICATED."""
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 21
-    """A quota of the project is used up; QuotaFailure names it. Carries RetryInfo: RESOURCE_EXHAUSTED."""
+    """A quota of the project is used up; QuotaFailure and metadata quota name it. RESOURCE_EXHAUSTED. For rates and streams
+    with RetryInfo; for the numbers of models and columns without: waiting makes no room for more.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 22
     """A defect of the service; its logs have it under the metadata's incident. INTERNAL."""
     ERROR_REASON_SCOPE_DENIED: _ErrorReason.ValueType  # 23
@@ -235,7 +237,9 @@ ERROR_REASON_REVISION_CONFLICT: ErrorReason.ValueType  # 19
 ERROR_REASON_CREDENTIAL_INVALID: ErrorReason.ValueType  # 20
 """The credential is missing, unknown, expired or revoked. UNAUTHENTICATED."""
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 21
-"""A quota of the project is used up; QuotaFailure names it. Carries RetryInfo: RESOURCE_EXHAUSTED."""
+"""A quota of the project is used up; QuotaFailure and metadata quota name it. RESOURCE_EXHAUSTED. For rates and streams
+with RetryInfo; for the numbers of models and columns without: waiting makes no room for more.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 22
 """A defect of the service; its logs have it under the metadata's incident. INTERNAL."""
 ERROR_REASON_SCOPE_DENIED: ErrorReason.ValueType  # 23

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from headrace_server.access import keys
+from headrace_server.access import keys, quotas
 from headrace_server.access.certificates import Certificates
 from headrace_server.access.gate import Gate
 from headrace_server.access.key_directory import KeyDirectory
+from headrace_server.access.quotas import QuotaBook
 from headrace_server.config import Access, Tls
 from headrace_server.storage.listener import Follower
 
@@ -26,6 +27,7 @@ class Entrance:
     Attributes:
         gate: Stands before every call.
         certificates: What the doors show; None: they speak plaintext.
+        quotas: What each project may take of this replica.
         followers: Who reads again what is announced in the database, by channel.
 
     Raises:
@@ -36,7 +38,11 @@ class Entrance:
         self._directory = KeyDirectory(pool)
         self.gate = Gate(self._directory if access.require_keys else None)
         self.certificates = Certificates(tls) if tls.certificate is not None else None
-        self.followers: Mapping[str, Follower] = {keys.CHANNEL: self._directory.read_again}
+        self.quotas = QuotaBook(pool)
+        self.followers: Mapping[str, Follower] = {
+            keys.CHANNEL: self._directory.read_again,
+            quotas.CHANNEL: self.quotas.read_again,
+        }
 
     async def run(self) -> None:
         """Notice what nobody announces, for as long as the service runs."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from headrace.version import __version__
-from headrace_server.cli import database, dead_letters, delivery, doctor, keys, models, publish, serve
+from headrace_server.cli import database, dead_letters, delivery, doctor, keys, models, projects, publish, serve
 
 application = typer.Typer(
     name="headrace",
@@ -35,6 +35,7 @@ def _options(
 application.command("serve")(serve.serve)
 application.add_typer(database.verbs, name="db")
 application.add_typer(models.verbs, name="models")
+application.add_typer(projects.verbs, name="projects")
 application.add_typer(keys.verbs, name="keys")
 application.add_typer(dead_letters.verbs, name="dead-letters")
 application.command("delivery")(delivery.delivery)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import typer
 
-from headrace_server.cli.at_database import beside
+from headrace_server.cli.at_database import beside, beside_migrated, this_account
 from headrace_server.cli.effective_settings import embedded, loaded
 from headrace_server.cli.failure import fail
 from headrace_server.cli.options import ConfigFile, DataDir
@@ -56,6 +56,37 @@ def migrate(config: ConfigFile = None, data_dir: DataDir = None) -> None:
 
     applied = beside(_database(config, data_dir), migrate_schema)
     typer.echo(f"applied {', '.join(map(str, applied))}" if applied else "nothing to do")
+
+
+@verbs.command()
+def reader(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="Project whose schema it may read.")],
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the database role that reads one project's schema and nothing else; print its URL, password and all.
+
+    Again, it gives the role a new password.
+    """
+    import asyncpg
+
+    from headrace_server.access.readers import renew_reader
+
+    settings = _database(config, data_dir)
+    place = settings.url.get_secret_value() if settings.url else _running(settings).public_url
+
+    async def work(connection: asyncpg.Connection) -> tuple[str, str]:
+        return await renew_reader(connection, project, this_account())
+
+    role, password = beside_migrated(settings, work)
+    typer.echo(as_role(place, role, password))
+    typer.echo(f"{role} reads the schema {project}; its password is not shown again", err=True)
+
+
+def as_role(target: str, role: str, password: str) -> str:
+    """Return a URL of the same database for another role."""
+    parts = urlsplit(target)
+    return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(password)}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def _database(config: Path | None, data_dir: Path | None) -> Database:

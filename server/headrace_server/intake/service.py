@@ -15,6 +15,7 @@ import structlog
 from headrace.v1 import batch_pb2, result_pb2
 from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.access.caller import current_caller, denial_of
+from headrace_server.access.quotas import QuotaBook
 from headrace_server.batching.batch import Letter, PendingBatch, Producer, Request
 from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.connection import DATABASE_ERRORS
@@ -27,7 +28,6 @@ from headrace_server.errors import (
     DrainingError,
     EmptyBatchError,
     OverloadedError,
-    ProjectDeniedError,
     QuotaExceededError,
     RequestIdInvalidError,
 )
@@ -61,6 +61,7 @@ class IngestService:
         shelf: Shelf,
         pool: "asyncpg.Pool[asyncpg.Record]",
         metrics: Metrics,
+        quotas: QuotaBook,
     ) -> None:
         self.instance = instance
         self.limits = limits
@@ -68,6 +69,7 @@ class IngestService:
         self.reading = reading
         self.registry = registry
         self.metrics = metrics
+        self.quotas = quotas
         self.draining = False
         self._taking_in = taking_in
         self._foreseeing = foreseeing
@@ -79,14 +81,12 @@ class IngestService:
         """Begin an epoch for a producer; older sessions of it are fenced from here on.
 
         Raises:
-            ProjectDeniedError: There is no such project for this caller.
             DrainingError: This replica is stopping.
             DatabaseUnavailableError: The database does not answer.
         """
         self._check_draining()
         with told_as_unavailable():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                await _check_project(connection, producer.project)
                 client = wanted.client[:128].replace("\0", "")
                 try:
                     opening = await open_session(connection, producer, wanted.results_through, client)
@@ -109,6 +109,7 @@ class IngestService:
         """Take a stream's batch in; it waits for its commit from here on."""
         denial = "" if current_caller().may_send(batch.kind) else denial_of(batch.kind)
         pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch, denial=denial)
+        (await self.quotas.use_of(producer.project)).charge(pending.row_count, size_bytes)
         await self._check_quota(pending)
         self._submit(pending)
         return pending
@@ -143,21 +144,26 @@ class IngestService:
             EmptyBatchError, BatchTooLargeError: The batch cannot be taken at all.
             ProjectDeniedError, ScopeDeniedError: The caller may not write there, or not such rows.
             RequestIdReusedError: The id stands for other bytes.
+            QuotaExceededError: The project sends more than it may; says when to come back.
             OverloadedError, DrainingError, DatabaseUnavailableError: Later, or elsewhere.
         """
         self._check_draining()
+        caller = current_caller()
+        project = caller.project_for(request.project)
+        caller.check_may_send(request.batch.kind)
         if request.validate_only:
-            return await self._validate(request)
+            return await self._validate(project, request)
         try:
             request_id = UUID(request.request_id)
         except ValueError:
             text = f"request_id must be a UUID, not {request.request_id[:60]!r}"
             raise RequestIdInvalidError(text, fields={"request_id": "must be a UUID"}) from None
-        project, payload, reservation = await self._admit(request)
+        payload, reservation = await self._admit(project, request)
         try:
             origin = Request(project, request_id)
             payload_hash = hashlib.sha256(payload).digest()
             pending = await self._taking_in.take_in(origin, request.batch, len(payload), payload_hash=payload_hash)
+            (await self.quotas.use_of(project)).charge(pending.row_count, len(payload))
             _check_not_empty(pending)
             await self._check_quota(pending)
         except BaseException:
@@ -172,10 +178,11 @@ class IngestService:
         finally:
             pending.abandoned = True
 
-    async def _validate(self, request: pb.PublishRequest) -> pb.PublishResponse:
-        project, payload, reservation = await self._admit(request)
+    async def _validate(self, project: str, request: pb.PublishRequest) -> pb.PublishResponse:
+        payload, reservation = await self._admit(project, request)
         try:
             pending = await self._foreseeing.take_in(Request(project, UUID(int=0)), request.batch, len(payload))
+            (await self.quotas.use_of(project)).charge(pending.row_count, len(payload))
             _check_not_empty(pending)
             with told_as_unavailable():
                 async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
@@ -183,11 +190,9 @@ class IngestService:
         finally:
             reservation.release()
 
-    async def _admit(self, request: pb.PublishRequest) -> tuple[str, bytes, Reservation]:
-        """The project of a call, its batch's bytes, and the memory for it."""
-        caller, batch = current_caller(), request.batch
-        project = caller.project_for(request.project)
-        caller.check_may_send(batch.kind)
+    async def _admit(self, project: str, request: pb.PublishRequest) -> tuple[bytes, Reservation]:
+        """The bytes of a call's batch, and the memory for it."""
+        batch = request.batch
         payload = batch.SerializeToString(deterministic=True)
         if len(payload) > self.limits.max_batch_bytes:
             text = (
@@ -196,15 +201,13 @@ class IngestService:
             raise BatchTooLargeError(text, fields={"batch": text})
         if batch.WhichOneof("form") is None:
             raise EmptyBatchError("the batch has no rows", fields={"batch": "columns, rows or json must be there"})
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                await _check_project(connection, project)
+        (await self.quotas.use_of(project)).check_rates()
         try:
             async with asyncio.timeout(CALL_WAITS_S):
                 reservation = await self.budget.reserve(weight(batch, len(payload)))
         except TimeoutError:
             raise OverloadedError("no memory is free for the batch now; try again, or use the stream") from None
-        return project, payload, reservation
+        return payload, reservation
 
     async def on_report(self, producer: Producer, report: pb.Report, before: pb.Report) -> None:
         """Keep what a client reports, count what it dropped since its last report, forget the results it says it has.
@@ -235,7 +238,8 @@ class IngestService:
             raise QuotaExceededError(
                 f"the dead letters of project {pending.origin.project!r} hold all they may"
                 " (dead_letters.project_bytes): replay or drop some; good rows beside bad ones wait with them",
-                metadata={"quota": "dead_letters.project_bytes"},
+                project=pending.origin.project,
+                quota="dead_letters.project_bytes",
             )
 
     def _check_draining(self) -> None:
@@ -246,9 +250,3 @@ class IngestService:
 def _check_not_empty(pending: PendingBatch) -> None:
     if pending.row_count == 0 and not pending.letters:
         raise EmptyBatchError("the batch has no rows", fields={"batch": "must have rows"})
-
-
-async def _check_project(connection: "asyncpg.Connection[asyncpg.Record]", project: str) -> None:
-    known = "SELECT EXISTS (SELECT FROM headrace.projects WHERE name = $1)"
-    if "\0" in project or not await connection.fetchval(known, project):
-        raise ProjectDeniedError(f"project {project!r} is not yours")

@@ -40,6 +40,7 @@ from headrace_server.intake.service import IngestService
 log = structlog.get_logger(__name__)
 
 CANCELLED_WITHIN_S = 5.0
+QUOTA_LOOK_S = 0.5  # how soon it is seen that the quota was raised, or that the service stops
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -63,17 +64,20 @@ class IngestSession:
         Raises:
             HeadraceError: What the stream ends with.
         """
-        producer, opening = await self._open()
-        unsubscribe = self._service.registry.subscribe(self._answers.on_model_changed)
-        try:
-            async with asyncio.TaskGroup() as conversations:
-                conversations.create_task(self._answer())
-                conversations.create_task(self._read(producer, opening))
-        except* Exception as errors:  # noqa: BLE001 - raised on: either conversation may end the stream
-            raise _first(errors) from None
-        finally:
-            unsubscribe()
-            self._answers.abandon()
+        producer, wanted = await self._introduction()
+        use = await self._service.quotas.use_of(producer.project)
+        with use.stream():
+            opening = await self._open(producer, wanted)
+            unsubscribe = self._service.registry.subscribe(self._answers.on_model_changed)
+            try:
+                async with asyncio.TaskGroup() as conversations:
+                    conversations.create_task(self._answer())
+                    conversations.create_task(self._read(producer, opening))
+            except* Exception as errors:  # noqa: BLE001 - raised on: either conversation may end the stream
+                raise _first(errors) from None
+            finally:
+                unsubscribe()
+                self._answers.abandon()
 
     def drain(self, deadline_ms: int) -> None:
         """Tell the client to go elsewhere within the deadline."""
@@ -83,7 +87,8 @@ class IngestSession:
         """End the stream with this error, once what is settled has been acked."""
         self._answers.end(error)
 
-    async def _open(self) -> tuple[Producer, Opening]:
+    async def _introduction(self) -> tuple[Producer, pb.Open]:
+        """Read who it is."""
         limits = self._service.limits
         try:
             async with asyncio.timeout(limits.open_timeout_s):
@@ -98,10 +103,14 @@ class IngestSession:
         wanted = request.open
         project = current_caller().project_for(wanted.project)
         try:
-            producer = Producer(project, UUID(wanted.producer_id))
+            return Producer(project, UUID(wanted.producer_id)), wanted
         except ValueError:
             text = f"producer_id must be a UUID, not {wanted.producer_id[:60]!r}"
             raise ProducerIdInvalidError(text, fields={"open.producer_id": "must be a UUID"}) from None
+
+    async def _open(self, producer: Producer, wanted: pb.Open) -> Opening:
+        """Begin the producer's epoch, and say so."""
+        limits = self._service.limits
         opening = await self._service.open_session(producer, wanted)
         opened = pb.Opened(
             last_committed_seq=opening.committed_seq,
@@ -119,13 +128,18 @@ class IngestSession:
         opened.sampling.extend(pb.ModelSampling(model=name, rate=rate) for name, rate in rates.items())
         self._answers.told_sampling(producer.project, rates)
         await self._write(pb.IngestResponse(opened=opened))
-        return producer, opening
+        return opening
 
     async def _read(self, producer: Producer, opening: Opening) -> None:
-        """Read until the client half-closes. The next read is posted only once memory for it is reserved."""
+        """Read until the client half-closes.
+
+        The next read is posted only once the project may send more and memory is reserved.
+        """
         loop = asyncio.get_running_loop()
         while True:
-            self._listening_since, waits_since = None, loop.time()
+            self._listening_since = None
+            await self._wait_for_quota(producer)
+            waits_since = loop.time()
             posted = await self._allowance.before_read()
             self._listening_since = loop.time()
             self._service.metrics.backpressure_seconds.inc(self._listening_since - waits_since)
@@ -146,6 +160,14 @@ class IngestSession:
                 raise
         self._half_closed = True
         self._answers.wake.set()
+
+    async def _wait_for_quota(self, producer: Producer) -> None:
+        """Wait until what the project has sent is within its rates; not while the service stops."""
+        use = await self._service.quotas.use_of(producer.project)
+        while (wait_s := use.wait_s) > 0 and not self._service.draining:
+            wait_s = min(wait_s, QUOTA_LOOK_S)
+            self._service.metrics.quota_seconds.inc(wait_s)
+            await asyncio.sleep(wait_s)
 
     async def _on_message(
         self, request: pb.IngestRequest, size_bytes: int, reservation: Reservation, producer: Producer, opening: Opening

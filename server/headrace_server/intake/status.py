@@ -2,8 +2,8 @@
 
 Comes in: any exception a call ended with. Goes out: a `HeadraceError` for every one of them (a defect becomes an
 incident, logged here in full and told only by its id), and its forms on the wire. ErrorInfo is always there; RetryInfo
-is there if and only if the class is retryable; BadRequest when fields are at fault. The details travel as a header, and
-peers take few KiB of headers, so every part of them is bounded.
+is there if and only if the class is retryable; QuotaFailure with a quota; BadRequest when fields are at fault. The
+details travel as a header, and peers take few KiB of headers, so every part of them is bounded.
 """
 
 import secrets
@@ -74,6 +74,10 @@ def to_status(error: HeadraceError) -> status_pb2.Status:
         delay = Duration()
         delay.FromNanoseconds(round(error.retry_after_s * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    if error.quota is not None:
+        subject, quota = error.quota
+        violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=quota)
+        status.details.add().Pack(error_details_pb2.QuotaFailure(violations=[violation]))
     if error.fields:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(field=field, description=_shortened(wrong, VALUE_CHARACTERS))

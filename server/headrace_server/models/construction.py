@@ -8,6 +8,7 @@ import asyncpg
 
 from headrace_server.errors import NameInvalidError, ProjectDeniedError
 from headrace_server.models import catalog, ddl
+from headrace_server.models.counts import check_counts
 from headrace_server.models.ddl_transaction import STATEMENT_TIMEOUT_S, announce, extension_schema
 from headrace_server.models.schema import ModelSchema
 
@@ -17,10 +18,12 @@ async def make(connection: asyncpg.Connection, wanted: ModelSchema) -> ModelSche
 
     Raises:
         ProjectDeniedError: There is no such project.
+        QuotaReachedError: The project may have no more.
         NameInvalidError: Somebody else's table has the name of one of ours.
     """
     if await catalog.project_infers(connection, wanted.project) is None:
-        raise ProjectDeniedError(f"no access to the project {wanted.project!r}", metadata={"project": wanted.project})
+        raise ProjectDeniedError(f"project {wanted.project!r} is not yours")
+    await check_counts(connection, wanted.project, models=1, columns=len(wanted.columns))
     await catalog.insert(connection, wanted)
     await _execute(connection, wanted, ddl.create_tables(wanted, await extension_schema(connection)))
     return await _announced(connection, wanted)
@@ -30,10 +33,12 @@ async def grow(connection: asyncpg.Connection, standing: ModelSchema, grown: Mod
     """Give a model what `grown` has more than `standing`; nothing happens when they are equal.
 
     Raises:
+        QuotaReachedError: The project may have no more columns.
         NameInvalidError: Somebody else's table has the name of one of ours.
     """
     if grown == standing:
         return standing
+    await check_counts(connection, grown.project, models=0, columns=len(grown.columns) - len(standing.columns))
     await catalog.advance(connection, standing, grown)
     await _execute(connection, grown, ddl.grow_tables(standing, grown, await extension_schema(connection)))
     return await _announced(connection, grown)

@@ -87,6 +87,9 @@ class Metrics:
         self.backpressure_seconds = self._counter(
             "headrace_backpressure_seconds", "Time that streams waited for memory before their next read"
         )
+        self.quota_seconds = self._counter(
+            "headrace_quota_seconds", "Time that streams waited for their project's quota before their next read"
+        )
         self.db_pool_in_use = self._gauge("headrace_db_pool_in_use", "Database connections that are in use")
 
     def _sessions(self) -> None:
