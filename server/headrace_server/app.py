@@ -155,7 +155,7 @@ async def _serve(
     )
     _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)
-    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(entrance.gate)])
+    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(entrance.gate, entrance.trail)])
     streams.add_to(server)
     snapshots = Snapshots(database.reading_pool)
     _add(

@@ -1,6 +1,7 @@
 """The book of administrative acts: who did what, when, and from where.
 
-Written in the transaction of the act itself, so that there is no act without its line. What producers do all day
+No act without its line: acts on keys, projects and readers are written in their own transaction, every other RPC that
+needs the scope admin before it is begun, and again when it has ended (access/audit_trail.py). What producers do all day
 (sending rows, registering what they serve) is not in it: the ledger and the registry have that.
 """
 
@@ -43,12 +44,14 @@ class Act:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
-async def record(connection: "asyncpg.Connection[asyncpg.Record]", actor: Actor, act: Act) -> None:
-    """Write an act down, in the transaction that does it."""
-    await connection.execute(
+async def record(
+    connection: "asyncpg.Connection[asyncpg.Record]", actor: Actor, act: Act, outcome: str = "done"
+) -> int:
+    """Write an act down, by default as done, in the transaction that does it; returns the line's id."""
+    line: int = await connection.fetchval(
         """
-        INSERT INTO headrace.audit_log (actor, origin, act, project, subject, details)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO headrace.audit_log (actor, origin, act, project, subject, details, outcome)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
         """,
         actor.name,
         actor.origin,
@@ -56,4 +59,11 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", actor: Actor,
         act.project,
         act.subject,
         json.dumps(act.details, default=str),
+        outcome,
     )
+    return line
+
+
+async def conclude(connection: "asyncpg.Connection[asyncpg.Record]", line: int, outcome: str) -> None:
+    """Write down how an act ended."""
+    await connection.execute("UPDATE headrace.audit_log SET outcome = $2 WHERE id = $1", line, outcome)

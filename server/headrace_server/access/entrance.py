@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from headrace_server.access import keys, quotas
+from headrace_server.access.audit_trail import AuditTrail
 from headrace_server.access.certificates import Certificates
 from headrace_server.access.gate import Gate
 from headrace_server.access.key_directory import KeyDirectory
@@ -27,6 +28,7 @@ class Entrance:
     Attributes:
         gate: Stands before every call.
         certificates: What the doors show; None: they speak plaintext.
+        trail: Writes administrative calls down.
         quotas: What each project may take of this replica.
         followers: Who reads again what is announced in the database, by channel.
 
@@ -38,6 +40,7 @@ class Entrance:
         self._directory = KeyDirectory(pool)
         self.gate = Gate(self._directory if access.require_keys else None)
         self.certificates = Certificates(tls) if tls.certificate is not None else None
+        self.trail = AuditTrail(pool)
         self.quotas = QuotaBook(pool)
         self.followers: Mapping[str, Follower] = {
             keys.CHANNEL: self._directory.read_again,

@@ -40,6 +40,14 @@ RULES: Mapping[str, frozenset[Scope]] = {
 # Load balancers and tools ask without a key; the answers hold nothing of anybody's.
 OPEN_SERVICES = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
 
+# Keys' acts are in the audit log by the transactions that do them (access/keys.py).
+RECORDED_BY_ITSELF = "/headrace.v1.KeyService/"
+
+
+def is_recorded(method: str) -> bool:
+    """Tell whether calls of the method are administrative acts that the interceptor writes down."""
+    return scopes_for(method) == {ADMIN} and not method.startswith(RECORDED_BY_ITSELF)
+
 
 def is_open(method: str) -> bool:
     """Tell whether anybody may call the method, `/package.Service/Method`."""

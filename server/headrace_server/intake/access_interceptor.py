@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc.aio import ServerInterceptor, ServicerContext
 
+from headrace_server.access.audit_trail import AuditTrail
 from headrace_server.access.gate import Gate
 from headrace_server.access.request_project import settle_project
 
@@ -30,10 +31,12 @@ class AccessInterceptor(ServerInterceptor):
 
     Args:
         gate: Lets calls in.
+        trail: Writes administrative calls down.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, trail: AuditTrail) -> None:
         self._gate = gate
+        self._trail = trail
 
     async def intercept_service(
         self,
@@ -44,15 +47,16 @@ class AccessInterceptor(ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        metadata = dict(handler_call_details.invocation_metadata or ())
-        return _guarded(handler, _Passage(self._gate, handler_call_details.method, metadata.get(AUTHORIZATION, "")))
+        authorization = dict(handler_call_details.invocation_metadata or ()).get(AUTHORIZATION, "")
+        return _guarded(handler, _Passage(self._gate, self._trail, handler_call_details.method, authorization))
 
 
 class _Passage:
     """One call on its way through the gate."""
 
-    def __init__(self, gate: Gate, method: str, authorization: str | bytes) -> None:
+    def __init__(self, gate: Gate, trail: AuditTrail, method: str, authorization: str | bytes) -> None:
         self._gate = gate
+        self._trail = trail
         self._method = method
         self._authorization = authorization if isinstance(authorization, str) else ""
 
@@ -61,7 +65,8 @@ class _Passage:
         async with self._gate.let_in(self._method, self._authorization, context.peer()) as caller:
             if isinstance(request, Message):  # streams, and calls that take bytes, ask for their project themselves
                 settle_project(request, caller)
-            yield
+            async with self._trail.around(self._method, request, caller):
+                yield
 
 
 def _guarded(handler: Handler, passage: _Passage) -> Handler:

@@ -1,5 +1,5 @@
 -- needs: 1
--- What each project may take.
+-- What each project may take; and how administrative acts ended.
 
 ALTER TABLE headrace.projects
     ADD COLUMN max_rows_per_s double precision CHECK (max_rows_per_s > 0),
@@ -20,3 +20,7 @@ BEGIN
 END $$;
 CREATE TRIGGER announce_update AFTER UPDATE ON headrace.projects
     FOR EACH ROW EXECUTE FUNCTION headrace.announce_project();
+
+ALTER TABLE headrace.audit_log ADD COLUMN outcome text NOT NULL DEFAULT 'done';
+COMMENT ON COLUMN headrace.audit_log.outcome IS
+    '"done"; "asked" while it is under way or where the replica ended meanwhile; else the reason it was refused for.';
