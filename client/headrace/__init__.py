@@ -34,6 +34,7 @@ from headrace.errors import (
 )
 from headrace.events import Event, Events
 from headrace.ids import composite_id, uuid7
+from headrace.media import Media
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
@@ -49,6 +50,7 @@ from headrace.schema import (
 )
 from headrace.settings import Overflow, Settings
 from headrace.statistics import ModelStatistics, RowCount, TableStatistics
+from headrace.tasks import ColumnRole, TaskType
 from headrace.version import __version__
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "ClosedError",
     "Column",
     "ColumnKind",
+    "ColumnRole",
     "DeadLetter",
     "DeadLetterRefusal",
     "DeadLetters",
@@ -72,6 +75,7 @@ __all__ = [
     "Identity",
     "InvalidArgumentError",
     "LetterFilter",
+    "Media",
     "Model",
     "ModelInfo",
     "ModelNotFoundError",
@@ -91,6 +95,7 @@ __all__ = [
     "Settings",
     "Stats",
     "TableStatistics",
+    "TaskType",
     "Tls",
     "UnackedError",
     "UnknownColumns",

@@ -31,7 +31,7 @@ from headrace.events_aio import AsyncEvents
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
-from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
+from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 from headrace.settings import Settings
 from headrace.statistics import ModelStatistics
 from headrace.times import TimeLike
@@ -283,13 +283,25 @@ class AsyncClient:
         *,
         add: Sequence[Column] = (),
         unknown_columns: UnknownColumns | None = None,
+        task: TaskLike | None = None,
+        add_classes: Sequence[str] = (),
+        positive_class: str = "",
+        threshold: float | None = None,
         sampling_rate: float | None = None,
         revision: int = 0,
     ) -> ModelInfo:
-        """Add columns to a model, or change its policies; as Client.update_model."""
+        """Add columns, roles and classes to a model, or change its policies; as Client.update_model."""
         return await in_thread(
             lambda _: self._core.update_model(
-                name, add=add, unknown_columns=unknown_columns, sampling_rate=sampling_rate, revision=revision
+                name,
+                add=add,
+                unknown_columns=unknown_columns,
+                task=task,
+                add_classes=add_classes,
+                positive_class=positive_class,
+                threshold=threshold,
+                sampling_rate=sampling_rate,
+                revision=revision,
             ),
             None,
         )

@@ -28,7 +28,7 @@ from headrace.registry import Registry
 from headrace.result_stream import ResultStreams
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.rows import event_table, label_table
-from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
+from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 from headrace.settings import Settings
 from headrace.v1 import batch_pb2
 from headrace.validating import Validator
@@ -167,15 +167,23 @@ class Client:
         *,
         add: Sequence[Column] = (),
         unknown_columns: UnknownColumns | None = None,
+        task: TaskLike | None = None,
+        add_classes: Sequence[str] = (),
+        positive_class: str = "",
+        threshold: float | None = None,
         sampling_rate: float | None = None,
         revision: int = 0,
     ) -> ModelInfo:
-        """Add columns to a model, or change its policies; open sessions go on.
+        """Add columns, roles and classes to a model, or change its policies; open sessions go on.
 
         Args:
             name: Name of the model.
-            add: Columns to add; those that are there already change nothing.
+            add: Columns to add; those that are there already take the role that is given, if they have none.
             unknown_columns: New policy. Default: as it is.
+            task: Task of a model that has none yet.
+            add_classes: Classes to add; those that are there already change nothing.
+            positive_class: Positive class of a model that has none yet.
+            threshold: New threshold, 0–1. Default: as it is.
             sampling_rate: Share of its events to keep from now on, above 0 and at most 1. Default: as it is.
             revision: Revision you have seen; REVISION_CONFLICT when it is no longer current. Default 0: any.
 
@@ -185,7 +193,15 @@ class Client:
         """
         self._check_open()
         return self._registry.update(
-            name, add=tuple(add), unknown_columns=unknown_columns, sampling_rate=sampling_rate, revision=revision
+            name,
+            add=tuple(add),
+            unknown_columns=unknown_columns,
+            task=task,
+            add_classes=add_classes,
+            positive_class=positive_class,
+            threshold=threshold,
+            sampling_rate=sampling_rate,
+            revision=revision,
         )
 
     def flush(self, timeout: float | Deadline = 30.0) -> None:

@@ -193,7 +193,7 @@ def _plain(value: object) -> object:
     """Return a JSON-able form of a value the json module does not know."""
     if isinstance(value, decimal.Decimal):
         return float(value)
-    for method in ("isoformat", "tolist"):
+    for method in ("document", "isoformat", "tolist"):
         convert = getattr(value, method, None)
         if callable(convert):
             return convert()

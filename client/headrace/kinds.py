@@ -74,7 +74,9 @@ def _kind_of_new_type(kind: type) -> Kind:  # noqa: PLR0911 -- a table in words
         return Kind(Shape.INT64)
     if issubclass(kind, numbers.Real | decimal.Decimal):
         return Kind(Shape.FLOAT64)
-    if issubclass(kind, Mapping):
+    if issubclass(kind, Mapping) or hasattr(
+        kind, "document"
+    ):  # the classes of vision.py, which is imported by its users
         return Kind(Shape.JSON)
     return Kind(Shape.UNKNOWN)
 

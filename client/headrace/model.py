@@ -15,6 +15,7 @@ from headrace.errors import BufferFullError, InvalidArgumentError
 from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
+from headrace.media import Media
 from headrace.plan import Roles
 from headrace.results import PublishResult
 from headrace.sampling import Sample, is_kept
@@ -81,6 +82,8 @@ class Model:
         prediction: object = None,
         *,
         predictions: Mapping[str, object] | None = None,
+        probabilities: Mapping[str, float] | None = None,
+        media: Media | None = None,
         event_id: str | None = None,
         event_time: TimeLike | None = None,
         latency_ms: float | None = None,
@@ -102,8 +105,11 @@ class Model:
         Args:
             features: Inputs of the model, by name: bool, int, float, str, datetime, list of numbers (embedding), list
                 of str, dict (JSON), None.
-            prediction: The model's only output.
+            prediction: The model's only output, or of several the one its task asks for first; a vision.Found for what
+                was found in an image.
             predictions: Outputs of the model, by name, where there are several.
+            probabilities: Class → probability, where the model has a column of role PROBABILITIES.
+            media: The image or document that it was made of.
             event_id: Your id, up to 128 bytes. Default: a new UUIDv7 that carries event_time's millisecond. On a
                 UNIQUE model (event_id, event_time) is the event's identity.
             event_time: When the event happened; naive datetimes are UTC, numbers Unix seconds. Default: now.
@@ -150,6 +156,7 @@ class Model:
                 None if features is None else dict(features),
                 prediction,
                 predictions,
+                None if probabilities is None and media is None else _wired(probabilities, media),
                 latency_ms,
                 variant,
                 source,
@@ -392,3 +399,9 @@ class Model:
         lane.refuse(reason, error)
         if self._strict:
             raise error if hasattr(error, "reason") else InvalidArgumentError(str(error)) from error
+
+
+def _wired(probabilities: Mapping[str, float] | None, media: Media | None) -> Mapping[str, object]:
+    """Return what is seldom given, by its name on the wire."""
+    cells = {} if media is None else dict(media.cells())
+    return cells if probabilities is None else cells | {"probabilities": probabilities}

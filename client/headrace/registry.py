@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import grpc
 
 from headrace.calls import Calls
-from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, UnknownColumns
+from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns, member
+from headrace.tasks import TaskType
 from headrace.v1 import model_pb2, model_service_pb2, model_service_pb2_grpc
 
 Request = TypeVar("Request")
@@ -37,17 +38,17 @@ class Registry:
         unknown_columns: UnknownColumns = UnknownColumns.REJECT,
     ) -> ModelInfo:
         """Make a model, or add a version and columns to it; see Client.register."""
-        request = model_service_pb2.RegisterModelRequest(
-            model=model_pb2.Model(
+        model = schema.to_proto()
+        model.MergeFrom(
+            model_pb2.Model(
                 project=self._calls.project,
                 name=name,
-                columns=schema.to_proto(),
                 identity=identity.value,
                 event_id_type=event_id_type.value,
                 unknown_columns=unknown_columns.value,
-            ),
-            version=version,
+            )
         )
+        request = model_service_pb2.RegisterModelRequest(model=model, version=version)
         return ModelInfo.from_proto(self._call(lambda stub: stub.RegisterModel, request).model)
 
     def get(self, name: str) -> ModelInfo:
@@ -74,15 +75,23 @@ class Registry:
         unknown_columns: UnknownColumns | None,
         sampling_rate: float | None,
         revision: int,
+        task: TaskLike | None,
+        add_classes: Sequence[str],
+        positive_class: str,
+        threshold: float | None,
     ) -> ModelInfo:
         """Add columns or change policies; see Client.update_model."""
         request = model_service_pb2.UpdateModelRequest(
             project=self._calls.project,
             name=name,
-            add_columns=Schema.of(add).to_proto(),
+            add_columns=Schema.of(add).to_proto().columns,
             unknown_columns=unknown_columns.value if unknown_columns else model_pb2.UNKNOWN_COLUMNS_UNSPECIFIED,
             revision=revision,
             sampling_rate=sampling_rate,
+            task=model_pb2.TASK_TYPE_UNSPECIFIED if task is None else member(TaskType, task, "task").value,
+            add_classes=add_classes,
+            positive_class=positive_class,
+            threshold=threshold,
         )
         return ModelInfo.from_proto(self._call(lambda stub: stub.UpdateModel, request).model)
 

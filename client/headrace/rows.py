@@ -26,7 +26,7 @@ SYSTEM_COLUMNS = frozenset(
 
 EVENT_FIELDS = (
     *("latency_ms", "variant", "source", "tags", "metadata", "trace_id", "span_id", "inclusion_probability"),
-)  # after the handle, id, time, features, prediction and predictions
+)  # after the handle, id, time, features, prediction, predictions and what has its name on the wire already
 _EMPTY: Mapping[str, object] = {}
 
 
@@ -63,7 +63,7 @@ def _transposed(rows: Sequence[Any], width: int, cells_of: Callable[[Sequence[An
 
 def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
     """Return rows of log() as a table, and those that name a column twice."""
-    _, ids, micros, features, prediction, predictions, *system = _transposed(rows, len(rows[0]), iter)
+    _, ids, micros, features, prediction, predictions, wired, *system = _transposed(rows, len(rows[0]), iter)
     cells: dict[str, Sequence[object]] = {}
     clashes: dict[int, str] = {}
     for name, values in _named(features):
@@ -72,6 +72,8 @@ def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
         _put(cells, wire_name(name), values, clashes)
     if prediction.count(None) < len(rows):
         _put(cells, "prediction", prediction, clashes)
+    for name, values in _named(wired):
+        _put(cells, name, values, clashes)
     fields = zip(EVENT_FIELDS, system, strict=True)
     cells |= {name: values for name, values in fields if values.count(None) < len(rows)}
     return _without(RowTable(range(len(rows)), ids, micros, cells), clashes)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from headrace.errors import InvalidArgumentError
 from headrace.kinds import Kind, Shape, common_kind, kinds_of_column
 from headrace.rows import SYSTEM_COLUMNS
+from headrace.schema_text import describe
 from headrace.sources import Names, first_chunk
+from headrace.tasks import Candidate, ColumnRole, TaskType, inferred_roles
 from headrace.v1 import model_pb2
 
 
@@ -73,29 +75,47 @@ class Column:
     dimension: int = 0
     """Numbers in each vector; vectors only."""
     description: str = ""
+    role: ColumnRole | None = None
+    """What it is to the model's task; None: nothing, or for the service to find."""
 
 
 TypeLike: TypeAlias = ValueType | str
 """A type, as ValueType or as text: "float64", "category", "vector(384)"."""
+TaskLike: TypeAlias = TaskType | str
+"""A task, as TaskType or as text: "binary_classification"."""
+RoleLike: TypeAlias = ColumnRole | str
+"""A role, as ColumnRole or as text: "score"."""
+
+Choice = TypeVar("Choice", TaskType, ColumnRole)
 
 _VECTOR = re.compile(r"VECTOR\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Schema:
-    """The columns of a model, beside the system ones.
+    """The columns of a model, beside the system ones, and what the model is for. `print(schema)` shows it.
 
     Args:
         features: Name → type of each input.
         predictions: Name → type of each output.
         labels: Name → type of each truth.
         extras: Name → type of what else is stored with an event.
+        task: What the model is for, e.g. "binary_classification"; says which roles its columns must have. Default:
+            none.
+        roles: Name → role of a column, e.g. {"p": "score"}. Roles that only one column can have are found without.
+        classes: The classes the model tells apart, in its own order; others are then refused. Default: any.
+        positive_class: Of a binary classification. Default: the second of two classes.
+        threshold: Scores from here on count as the positive class.
 
     Raises:
-        InvalidArgumentError: A type is unknown, or a name stands twice.
+        InvalidArgumentError: A type, task or role is unknown, a name stands twice, or a role is given to no column.
     """
 
     columns: tuple[Column, ...]
+    task: TaskType | None
+    classes: tuple[str, ...]
+    positive_class: str
+    threshold: float
 
     def __init__(
         self,
@@ -103,6 +123,12 @@ class Schema:
         predictions: Mapping[str, TypeLike] | None = None,
         labels: Mapping[str, TypeLike] | None = None,
         extras: Mapping[str, TypeLike] | None = None,
+        *,
+        task: TaskLike | None = None,
+        roles: Mapping[str, RoleLike] | None = None,
+        classes: Sequence[str] = (),
+        positive_class: str = "",
+        threshold: float = 0.5,
     ) -> None:
         groups = (
             (ColumnKind.FEATURE, features),
@@ -110,19 +136,32 @@ class Schema:
             (ColumnKind.LABEL, labels),
             (ColumnKind.EXTRA, extras),
         )
-        columns = tuple(_column(name, kind, given) for kind, group in groups for name, given in (group or {}).items())
-        _check_names(columns)
-        object.__setattr__(self, "columns", columns)
+        columns = [_column(name, kind, given) for kind, group in groups for name, given in (group or {}).items()]
+        purpose = None if task is None else member(TaskType, task, "task")
+        object.__setattr__(self, "columns", _with_roles(columns, purpose, roles or {}))
+        object.__setattr__(self, "task", purpose)
+        object.__setattr__(self, "classes", tuple(classes))
+        object.__setattr__(self, "positive_class", positive_class)
+        object.__setattr__(self, "threshold", threshold)
+        _check_names(self.columns)
+
+    def __str__(self) -> str:
+        return describe(self)
 
     @classmethod
-    def of(cls, columns: Iterable[Column]) -> Schema:
-        """Return the schema of these columns.
-
-        Raises:
-            InvalidArgumentError: A name stands twice.
-        """
-        schema = cls()
-        object.__setattr__(schema, "columns", tuple(columns))
+    def of(
+        cls,
+        columns: Iterable[Column],
+        *,
+        task: TaskLike | None = None,
+        roles: Mapping[str, RoleLike] | None = None,
+        classes: Sequence[str] = (),
+        positive_class: str = "",
+        threshold: float = 0.5,
+    ) -> Schema:
+        """Return the schema of these columns; arguments and errors as of Schema."""
+        schema = cls(task=task, classes=classes, positive_class=positive_class, threshold=threshold)
+        object.__setattr__(schema, "columns", _with_roles(tuple(columns), schema.task, roles or {}))
         _check_names(schema.columns)
         return schema
 
@@ -135,8 +174,13 @@ class Schema:
         predictions: Sequence[str] | str | None = None,
         labels: Sequence[str] | str | None = None,
         extras: Sequence[str] | None = None,
+        task: TaskLike | None = None,
+        roles: Mapping[str, RoleLike] | None = None,
+        classes: Sequence[str] = (),
+        positive_class: str = "",
+        threshold: float = 0.5,
     ) -> Schema:
-        """Return the schema that holds the rows of `source`.
+        """Return the schema that holds the rows of `source`; print it to see what was guessed.
 
         Types come from the data: of typed sources (DataFrame, Arrow) as they are declared, of dicts by their values,
         where numbers are float64, since the next row may bring a fraction.
@@ -148,10 +192,15 @@ class Schema:
             predictions: Columns that are predictions.
             labels: Columns that are labels.
             extras: Columns to store beside, that are no inputs.
+            task: What the model is for; roles that only one column can have are guessed by it.
+            roles: Name → role, where the guess needs help.
+            classes: The classes the model tells apart. Default: any.
+            positive_class: Of a binary classification. Default: the second of two classes.
+            threshold: Scores from here on count as the positive class.
 
         Raises:
-            InvalidArgumentError: A named column is not there, or a column has no value to tell its type or values of
-                several types.
+            InvalidArgumentError: A named column is not there, a column has no value to tell its type or values of
+                several types, or a task or role is unknown.
         """
         inferred = first_chunk(source).types(_kind_type)
         named = {
@@ -169,30 +218,58 @@ class Schema:
         faults = [f"{name}: {found}" for name, _ in chosen if isinstance(found := inferred[name], str)]
         if faults:
             raise InvalidArgumentError("cannot tell the type of " + "; ".join(faults))
-        return cls.of(Column(name, kind, *inferred[name]) for name, kind in chosen)
+        return cls.of(
+            (Column(name, kind, *inferred[name]) for name, kind in chosen),
+            task=task,
+            roles=roles,
+            classes=classes,
+            positive_class=positive_class,
+            threshold=threshold,
+        )
 
     def names(self, kind: ColumnKind) -> list[str]:
         """Return the names of the columns of one kind."""
         return [column.name for column in self.columns if column.kind is kind]
 
-    def to_proto(self) -> list[model_pb2.ModelColumn]:
-        """Return the columns as the registry wants them."""
-        return [
-            model_pb2.ModelColumn(
-                name=column.name,
-                kind=column.kind.value,
-                type=column.type.value,
-                dimension=column.dimension,
-                description=column.description,
-            )
-            for column in self.columns
-        ]
+    def to_proto(self) -> model_pb2.Model:
+        """Return what the registry wants to know of a model's schema."""
+        return model_pb2.Model(
+            columns=[
+                model_pb2.ModelColumn(
+                    name=column.name,
+                    kind=column.kind.value,
+                    type=column.type.value,
+                    dimension=column.dimension,
+                    description=column.description,
+                    role=column.role.value if column.role else model_pb2.COLUMN_ROLE_UNSPECIFIED,
+                )
+                for column in self.columns
+            ],
+            task=self.task.value if self.task else model_pb2.TASK_TYPE_UNSPECIFIED,
+            classes=self.classes,
+            positive_class=self.positive_class,
+            threshold=self.threshold,
+        )
 
     @classmethod
-    def from_proto(cls, columns: Iterable[model_pb2.ModelColumn]) -> Schema:
-        """Return the columns of a registered model."""
+    def from_proto(cls, model: model_pb2.Model) -> Schema:
+        """Return the schema of a registered model."""
         return cls.of(
-            Column(c.name, ColumnKind(c.kind), ValueType(c.type), c.dimension, c.description) for c in columns
+            [
+                Column(
+                    c.name,
+                    ColumnKind(c.kind),
+                    ValueType(c.type),
+                    c.dimension,
+                    c.description,
+                    ColumnRole(c.role) if c.role else None,
+                )
+                for c in model.columns
+            ],
+            task=TaskType(model.task) if model.task else None,
+            classes=model.classes,
+            positive_class=model.positive_class,
+            threshold=model.threshold if model.HasField("threshold") else 0.5,
         )
 
 
@@ -224,7 +301,7 @@ class ModelInfo:
         return cls(
             project=model.project,
             name=model.name,
-            schema=Schema.from_proto(model.columns),
+            schema=Schema.from_proto(model),
             identity=Identity(model.identity or model_pb2.IDENTITY_UNIQUE),
             event_id_type=EventIdType(model.event_id_type or model_pb2.EVENT_ID_TYPE_TEXT),
             unknown_columns=UnknownColumns(model.unknown_columns or model_pb2.UNKNOWN_COLUMNS_REJECT),
@@ -248,6 +325,35 @@ def _column(name: str, kind: ColumnKind, given: TypeLike) -> Column:
     if text not in plain:
         raise InvalidArgumentError(f"{name}: no type {given!r}; there are {', '.join(plain).lower()}, vector(n)")
     return Column(name, kind, plain[text])
+
+
+def _with_roles(columns: Sequence[Column], task: TaskType | None, roles: Mapping[str, RoleLike]) -> tuple[Column, ...]:
+    """Return the columns with the roles they are given, and with those that only one of them can have."""
+    strangers = sorted(set(roles) - {column.name for column in columns})
+    if strangers:
+        raise InvalidArgumentError(f"roles are given to columns that are not there: {', '.join(strangers)}")
+    said = [
+        replace(column, role=member(ColumnRole, roles[column.name], "role")) if column.name in roles else column
+        for column in columns
+    ]
+    if task is None:
+        return tuple(said)
+    found = inferred_roles(task, [Candidate(c.name, c.kind.name, c.type.name, c.role) for c in said])
+    return tuple(replace(column, role=role) for column, role in zip(said, found, strict=True))
+
+
+def member(choices: type[Choice], given: Choice | str, what: str) -> Choice:
+    """Return the member that is given, by itself or by its name in any case.
+
+    Raises:
+        InvalidArgumentError: There is none of this name.
+    """
+    if isinstance(given, choices):
+        return given
+    named = choices.__members__.get(str(given).upper())
+    if named is None:
+        raise InvalidArgumentError(f"no {what} {given!r}; there are {', '.join(choices.__members__).lower()}")
+    return named
 
 
 def _check_names(columns: Sequence[Column]) -> None:

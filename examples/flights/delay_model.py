@@ -32,7 +32,13 @@ EXTRAS = {
 PREDICTION = "late_probability"
 LABELS = {"arr_delay": "int64", "late": "bool"}
 
-SCHEMA = headrace.Schema(features=FEATURES, predictions={PREDICTION: "float64"}, labels=LABELS, extras=EXTRAS)
+SCHEMA = headrace.Schema(
+    features=FEATURES,
+    predictions={PREDICTION: "float64"},
+    labels=LABELS,
+    extras=EXTRAS,
+    task="binary_classification",
+)
 
 FOLDS = 4
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.tasks import ColumnRole
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnDefinition, ModelDefinition
 from headrace_server.models.schema import ColumnKind
 
 
-def feature(name: str, type_: ValueType = ValueType.FLOAT64, dimension: int = 0) -> ColumnDefinition:
-    return ColumnDefinition(name, ColumnKind.FEATURE, type_, dimension)
+def feature(
+    name: str, type_: ValueType = ValueType.FLOAT64, dimension: int = 0, role: ColumnRole | None = None
+) -> ColumnDefinition:
+    return ColumnDefinition(name, ColumnKind.FEATURE, type_, dimension, role=role)
 
 
-def prediction(name: str, type_: ValueType = ValueType.FLOAT64) -> ColumnDefinition:
-    return ColumnDefinition(name, ColumnKind.PREDICTION, type_)
+def prediction(name: str, type_: ValueType = ValueType.FLOAT64, role: ColumnRole | None = None) -> ColumnDefinition:
+    return ColumnDefinition(name, ColumnKind.PREDICTION, type_, role=role)
 
 
-def label(name: str, type_: ValueType = ValueType.BOOL) -> ColumnDefinition:
-    return ColumnDefinition(name, ColumnKind.LABEL, type_)
+def label(name: str, type_: ValueType = ValueType.BOOL, role: ColumnRole | None = None) -> ColumnDefinition:
+    return ColumnDefinition(name, ColumnKind.LABEL, type_, role=role)
 
 
 def flights(*more: ColumnDefinition, name: str = "flight_delay", **settings: Any) -> ModelDefinition:

@@ -119,13 +119,16 @@ async def wire_client(address: str, api_key: str = "") -> AsyncIterator[WireClie
         yield WireClient(channel, api_key)
 
 
-def column(name: str, value_type: str, kind: str = "FEATURE", dimension: int = 0) -> model_pb2.ModelColumn:
+def column(
+    name: str, value_type: str, kind: str = "FEATURE", dimension: int = 0, role: str = "UNSPECIFIED"
+) -> model_pb2.ModelColumn:
     """A column of a model, its enums by their short names."""
     return model_pb2.ModelColumn(
         name=name,
         kind=model_pb2.ColumnKind.Value(f"COLUMN_KIND_{kind}"),
         type=model_pb2.ValueType.Value(f"VALUE_TYPE_{value_type}"),
         dimension=dimension,
+        role=model_pb2.ColumnRole.Value(f"COLUMN_ROLE_{role}"),
     )
 
 

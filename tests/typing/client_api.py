@@ -21,6 +21,7 @@ from headrace import (
     QuarantinedBatch,
     Schema,
     Stats,
+    vision,
 )
 
 
@@ -54,11 +55,16 @@ def sync_face() -> None:
         assert_type(client.list_models(), Iterator[ModelInfo])
         column = headrace.Column("y", headrace.ColumnKind.FEATURE, headrace.ValueType.STRING)
         assert_type(client.update_model("m", add=[column]), ModelInfo)
+        client.update_model("m", task="ranking", add_classes=["a"], threshold=0.4)
+        task = headrace.TaskType.REGRESSION
+        Schema(predictions={"p": "float64"}, task=task, roles={"p": headrace.ColumnRole.PREDICTED_VALUE})
 
         event_id = model.log(features={"x": 1.0}, prediction=0.83, latency_ms=4.2, tags=["canary"])
         assert_type(event_id, str)
         model.log({"x": 1, "s": "t"}, event_time=datetime.now(UTC), predictions={"score": 0.5}, metadata={"k": [1]})
         model.log(event_time=date(2013, 1, 1))
+        found = vision.Detection(classes=["cat", 2], boxes=[[1, 2, 3.5, 4]], scores=[0.5, 1])
+        model.log(prediction=found, probabilities={"cat": 0.8}, media=headrace.Media(uri="s3://b/i.png", height=800))
         assert_type(model.log_label(event_id, late=True, label_time=1.5, source="desk"), None)
 
         result = model.publish([{"x": 1.0}], labels="late", timeout=5, on_progress=abs)

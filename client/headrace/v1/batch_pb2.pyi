@@ -154,8 +154,9 @@ class Column(google.protobuf.message.Message):
     STRING_LISTS_FIELD_NUMBER: builtins.int
     JSON_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """System name, column name as registered, or its folded form. "prediction" and "label" name a model's only
-    prediction and only label.
+    """System name, column name as registered, or its folded form. A role in lower case ("probabilities") names the column
+    that has it, "prediction" and "label" a model's only prediction and only label, or of several those that its task
+    asks for first. A column that has such a name itself is meant before.
     """
     validity: builtins.bytes
     """Bit i (least significant first) is set when row i has a value. Empty: every row has one. Else exactly

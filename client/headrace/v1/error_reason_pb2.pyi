@@ -68,12 +68,13 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """No such model. NOT_FOUND. Example metadata: {"model": "flight_delay", "project": "main"}."""
     ERROR_REASON_MODEL_INVALID: _ErrorReason.ValueType  # 16
     """The model's definition is not possible; BadRequest names each field. INVALID_ARGUMENT.
-    Example: a VECTOR column without a dimension.
+    Example: a VECTOR column without a dimension, or a REGRESSION without a PREDICTED_VALUE.
     """
     ERROR_REASON_NAME_INVALID: _ErrorReason.ValueType  # 17
     """A name cannot be folded to [a-z][a-z0-9_]{0,47}, or is reserved. INVALID_ARGUMENT. Example: "pg_stat"."""
     ERROR_REASON_TYPE_CONFLICT: _ErrorReason.ValueType  # 18
-    """The column is registered with another type or kind, or the model with another identity. FAILED_PRECONDITION.
+    """The column is registered with another type, kind or role, or the model with another identity or task.
+    FAILED_PRECONDITION.
     Example: "dep_delay" is FLOAT64 in version v1 and STRING in this call.
     """
     ERROR_REASON_REVISION_CONFLICT: _ErrorReason.ValueType  # 19
@@ -117,7 +118,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_INVALID_UTF8: _ErrorReason.ValueType  # 50
     """The text is not UTF-8."""
     ERROR_REASON_TEXT_TOO_LONG: _ErrorReason.ValueType  # 51
-    """The text or JSON document is longer than 64 KiB, or a version, source or tag longer than its limit."""
+    """The text or JSON document is longer than 64 KiB (in some roles 1 MiB), or a version, source or tag longer than its limit."""
     ERROR_REASON_INVALID_JSON: _ErrorReason.ValueType  # 52
     """The text is not a JSON document, or nested deeper than 128. NaN and Infinity are not JSON."""
     ERROR_REASON_VECTOR_DIMENSION: _ErrorReason.ValueType  # 53
@@ -150,6 +151,23 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
     it is kept as a dead letter and may well be good.
     """
+    ERROR_REASON_UNKNOWN_CLASS: _ErrorReason.ValueType  # 80
+    """80–89: what roles and media ask of values.
+
+    The class is none of the model's. Example: {"cat": 0.8, "dgo": 0.2} in PROBABILITIES of a model of cat and dog.
+    """
+    ERROR_REASON_PROBABILITY_OUT_OF_RANGE: _ErrorReason.ValueType  # 81
+    """The probability or score is not between 0 and 1."""
+    ERROR_REASON_PAYLOAD_INVALID: _ErrorReason.ValueType  # 82
+    """The document is not what the column's role asks for. Example: a list in PROBABILITIES, or BOXES without "boxes"."""
+    ERROR_REASON_OBJECT_COUNT: _ErrorReason.ValueType  # 83
+    """The lists of a vision payload have different lengths. Example: 2 classes and 3 boxes."""
+    ERROR_REASON_GEOMETRY_INVALID: _ErrorReason.ValueType  # 84
+    """A box, polygon, line or point is none. Example: a box of three numbers, or of negative width."""
+    ERROR_REASON_GROUP_ID_REQUIRED: _ErrorReason.ValueType  # 85
+    """The row of a ranking model has no group."""
+    ERROR_REASON_MEDIA_INVALID: _ErrorReason.ValueType  # 86
+    """A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
     ERROR_REASON_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 100
     """None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
     one. NOT_FOUND.
@@ -224,12 +242,13 @@ ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 15
 """No such model. NOT_FOUND. Example metadata: {"model": "flight_delay", "project": "main"}."""
 ERROR_REASON_MODEL_INVALID: ErrorReason.ValueType  # 16
 """The model's definition is not possible; BadRequest names each field. INVALID_ARGUMENT.
-Example: a VECTOR column without a dimension.
+Example: a VECTOR column without a dimension, or a REGRESSION without a PREDICTED_VALUE.
 """
 ERROR_REASON_NAME_INVALID: ErrorReason.ValueType  # 17
 """A name cannot be folded to [a-z][a-z0-9_]{0,47}, or is reserved. INVALID_ARGUMENT. Example: "pg_stat"."""
 ERROR_REASON_TYPE_CONFLICT: ErrorReason.ValueType  # 18
-"""The column is registered with another type or kind, or the model with another identity. FAILED_PRECONDITION.
+"""The column is registered with another type, kind or role, or the model with another identity or task.
+FAILED_PRECONDITION.
 Example: "dep_delay" is FLOAT64 in version v1 and STRING in this call.
 """
 ERROR_REASON_REVISION_CONFLICT: ErrorReason.ValueType  # 19
@@ -273,7 +292,7 @@ ERROR_REASON_NUL_IN_TEXT: ErrorReason.ValueType  # 49
 ERROR_REASON_INVALID_UTF8: ErrorReason.ValueType  # 50
 """The text is not UTF-8."""
 ERROR_REASON_TEXT_TOO_LONG: ErrorReason.ValueType  # 51
-"""The text or JSON document is longer than 64 KiB, or a version, source or tag longer than its limit."""
+"""The text or JSON document is longer than 64 KiB (in some roles 1 MiB), or a version, source or tag longer than its limit."""
 ERROR_REASON_INVALID_JSON: ErrorReason.ValueType  # 52
 """The text is not a JSON document, or nested deeper than 128. NaN and Infinity are not JSON."""
 ERROR_REASON_VECTOR_DIMENSION: ErrorReason.ValueType  # 53
@@ -306,6 +325,23 @@ ERROR_REASON_UNRESOLVED: ErrorReason.ValueType  # 66
 """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
 it is kept as a dead letter and may well be good.
 """
+ERROR_REASON_UNKNOWN_CLASS: ErrorReason.ValueType  # 80
+"""80–89: what roles and media ask of values.
+
+The class is none of the model's. Example: {"cat": 0.8, "dgo": 0.2} in PROBABILITIES of a model of cat and dog.
+"""
+ERROR_REASON_PROBABILITY_OUT_OF_RANGE: ErrorReason.ValueType  # 81
+"""The probability or score is not between 0 and 1."""
+ERROR_REASON_PAYLOAD_INVALID: ErrorReason.ValueType  # 82
+"""The document is not what the column's role asks for. Example: a list in PROBABILITIES, or BOXES without "boxes"."""
+ERROR_REASON_OBJECT_COUNT: ErrorReason.ValueType  # 83
+"""The lists of a vision payload have different lengths. Example: 2 classes and 3 boxes."""
+ERROR_REASON_GEOMETRY_INVALID: ErrorReason.ValueType  # 84
+"""A box, polygon, line or point is none. Example: a box of three numbers, or of negative width."""
+ERROR_REASON_GROUP_ID_REQUIRED: ErrorReason.ValueType  # 85
+"""The row of a ranking model has no group."""
+ERROR_REASON_MEDIA_INVALID: ErrorReason.ValueType  # 86
+"""A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
 ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 100
 """None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
 one. NOT_FOUND.

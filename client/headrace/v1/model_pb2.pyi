@@ -68,7 +68,7 @@ class _ValueTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     VALUE_TYPE_FLOAT64: _ValueType.ValueType  # 3
     """double precision."""
     VALUE_TYPE_STRING: _ValueType.ValueType  # 4
-    """text, at most 64 KiB."""
+    """text, at most 64 KiB; in some roles more."""
     VALUE_TYPE_CATEGORY: _ValueType.ValueType  # 5
     """text with few distinct values; the service does not limit them."""
     VALUE_TYPE_TIMESTAMP: _ValueType.ValueType  # 6
@@ -78,7 +78,7 @@ class _ValueTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     VALUE_TYPE_STRING_LIST: _ValueType.ValueType  # 8
     """text[]."""
     VALUE_TYPE_JSON: _ValueType.ValueType  # 9
-    """jsonb, at most 64 KiB of text."""
+    """jsonb, at most 64 KiB of text; in some roles more."""
 
 class ValueType(_ValueType, metaclass=_ValueTypeEnumTypeWrapper):
     """Type of a column's values; every type has null."""
@@ -92,7 +92,7 @@ VALUE_TYPE_INT64: ValueType.ValueType  # 2
 VALUE_TYPE_FLOAT64: ValueType.ValueType  # 3
 """double precision."""
 VALUE_TYPE_STRING: ValueType.ValueType  # 4
-"""text, at most 64 KiB."""
+"""text, at most 64 KiB; in some roles more."""
 VALUE_TYPE_CATEGORY: ValueType.ValueType  # 5
 """text with few distinct values; the service does not limit them."""
 VALUE_TYPE_TIMESTAMP: ValueType.ValueType  # 6
@@ -102,7 +102,7 @@ VALUE_TYPE_VECTOR: ValueType.ValueType  # 7
 VALUE_TYPE_STRING_LIST: ValueType.ValueType  # 8
 """text[]."""
 VALUE_TYPE_JSON: ValueType.ValueType  # 9
-"""jsonb, at most 64 KiB of text."""
+"""jsonb, at most 64 KiB of text; in some roles more."""
 global___ValueType = ValueType
 
 class _Identity:
@@ -181,6 +181,156 @@ UNKNOWN_COLUMNS_ADD: UnknownColumns.ValueType  # 3
 """The column is added to the model as a feature, its type taken from the batch."""
 global___UnknownColumns = UnknownColumns
 
+class _TaskType:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _TaskTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_TaskType.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    TASK_TYPE_UNSPECIFIED: _TaskType.ValueType  # 0
+    """No task."""
+    TASK_TYPE_BINARY_CLASSIFICATION: _TaskType.ValueType  # 1
+    """Two classes. Needs SCORE, PREDICTED_CLASS or PROBABILITIES; the label is TARGET."""
+    TASK_TYPE_MULTICLASS_CLASSIFICATION: _TaskType.ValueType  # 2
+    """Several classes. Needs PREDICTED_CLASS or PROBABILITIES; the label is TARGET."""
+    TASK_TYPE_REGRESSION: _TaskType.ValueType  # 3
+    """A number. Needs PREDICTED_VALUE; the label is TARGET."""
+    TASK_TYPE_RANKING: _TaskType.ValueType  # 4
+    """Items of a group in an order; an event is an item. Needs GROUP_ID, ITEM_ID, and RANK or PREDICTED_VALUE; the label
+    is RELEVANCE.
+    """
+    TASK_TYPE_IMAGE_CLASSIFICATION: _TaskType.ValueType  # 5
+    """Classes of an image. Needs CLASSES, PREDICTED_CLASS or PROBABILITIES; the label is TARGET or CLASSES."""
+    TASK_TYPE_OBJECT_DETECTION: _TaskType.ValueType  # 6
+    """Objects in an image. Needs BOXES; the label is BOXES, too."""
+    TASK_TYPE_SEGMENTATION: _TaskType.ValueType  # 7
+    """Areas of an image. Needs MASKS; the label is MASKS, too."""
+    TASK_TYPE_KEYPOINT_DETECTION: _TaskType.ValueType  # 8
+    """Points of objects in an image. Needs KEYPOINTS, LINES or POINTS; so does the label."""
+    TASK_TYPE_TEXT_GENERATION: _TaskType.ValueType  # 9
+    """Text from text. Needs PROMPT and RESPONSE; labels are free, a reference text may be TARGET."""
+
+class TaskType(_TaskType, metaclass=_TaskTypeEnumTypeWrapper):
+    """What a model is for. Each task needs certain roles among the model's predictions and features; a model that has labels
+    needs one that answers the predictions.
+    """
+
+TASK_TYPE_UNSPECIFIED: TaskType.ValueType  # 0
+"""No task."""
+TASK_TYPE_BINARY_CLASSIFICATION: TaskType.ValueType  # 1
+"""Two classes. Needs SCORE, PREDICTED_CLASS or PROBABILITIES; the label is TARGET."""
+TASK_TYPE_MULTICLASS_CLASSIFICATION: TaskType.ValueType  # 2
+"""Several classes. Needs PREDICTED_CLASS or PROBABILITIES; the label is TARGET."""
+TASK_TYPE_REGRESSION: TaskType.ValueType  # 3
+"""A number. Needs PREDICTED_VALUE; the label is TARGET."""
+TASK_TYPE_RANKING: TaskType.ValueType  # 4
+"""Items of a group in an order; an event is an item. Needs GROUP_ID, ITEM_ID, and RANK or PREDICTED_VALUE; the label
+is RELEVANCE.
+"""
+TASK_TYPE_IMAGE_CLASSIFICATION: TaskType.ValueType  # 5
+"""Classes of an image. Needs CLASSES, PREDICTED_CLASS or PROBABILITIES; the label is TARGET or CLASSES."""
+TASK_TYPE_OBJECT_DETECTION: TaskType.ValueType  # 6
+"""Objects in an image. Needs BOXES; the label is BOXES, too."""
+TASK_TYPE_SEGMENTATION: TaskType.ValueType  # 7
+"""Areas of an image. Needs MASKS; the label is MASKS, too."""
+TASK_TYPE_KEYPOINT_DETECTION: TaskType.ValueType  # 8
+"""Points of objects in an image. Needs KEYPOINTS, LINES or POINTS; so does the label."""
+TASK_TYPE_TEXT_GENERATION: TaskType.ValueType  # 9
+"""Text from text. Needs PROMPT and RESPONSE; labels are free, a reference text may be TARGET."""
+global___TaskType = TaskType
+
+class _ColumnRole:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ColumnRoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ColumnRole.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    COLUMN_ROLE_UNSPECIFIED: _ColumnRole.ValueType  # 0
+    """No role."""
+    COLUMN_ROLE_SCORE: _ColumnRole.ValueType  # 1
+    """Prediction, FLOAT64: probability of the positive class, 0–1."""
+    COLUMN_ROLE_PREDICTED_CLASS: _ColumnRole.ValueType  # 2
+    """Prediction, STRING, CATEGORY, BOOL or INT64: the class that was chosen."""
+    COLUMN_ROLE_PREDICTED_VALUE: _ColumnRole.ValueType  # 3
+    """Prediction, FLOAT64 or INT64: the number that was predicted; in a ranking the number that orders the items."""
+    COLUMN_ROLE_PROBABILITIES: _ColumnRole.ValueType  # 4
+    """Prediction, JSON, up to 1 MiB: an object of class → probability, 0–1."""
+    COLUMN_ROLE_TARGET: _ColumnRole.ValueType  # 5
+    """Label, BOOL, INT64, FLOAT64, STRING or CATEGORY: the truth that answers the prediction."""
+    COLUMN_ROLE_GROUP_ID: _ColumnRole.ValueType  # 6
+    """Feature or extra, STRING, CATEGORY or INT64: the group (query, session) an item is ranked in. Required in each row."""
+    COLUMN_ROLE_ITEM_ID: _ColumnRole.ValueType  # 7
+    """Feature or extra, STRING, CATEGORY or INT64: the item that is ranked."""
+    COLUMN_ROLE_RANK: _ColumnRole.ValueType  # 8
+    """Prediction, INT64 or FLOAT64: the item's place in its group, 1 for the first."""
+    COLUMN_ROLE_RELEVANCE: _ColumnRole.ValueType  # 9
+    """Label, BOOL, INT64 or FLOAT64: how relevant the item was, 0 for not at all."""
+    COLUMN_ROLE_PROMPT: _ColumnRole.ValueType  # 10
+    """Feature, STRING: what a language model was asked; up to 1 MiB."""
+    COLUMN_ROLE_RESPONSE: _ColumnRole.ValueType  # 11
+    """Prediction, STRING: what it answered; up to 1 MiB."""
+    COLUMN_ROLE_CLASSES: _ColumnRole.ValueType  # 12
+    """Prediction or label, JSON, up to 1 MiB, as are the next five: {"classes": [text …], "scores": [0–1 …]}. In all of
+    them the lists have one entry an object and so one length; "scores" may be left out.
+    """
+    COLUMN_ROLE_BOXES: _ColumnRole.ValueType  # 13
+    """The same with "boxes": [[x, y, width, height] …] in pixels."""
+    COLUMN_ROLE_MASKS: _ColumnRole.ValueType  # 14
+    """The same with "masks": for each object a list of polygons [[x, y] …] of three points or more, or the URI of a mask;
+    "boxes" may stand beside them.
+    """
+    COLUMN_ROLE_KEYPOINTS: _ColumnRole.ValueType  # 15
+    """The same with "keypoints": for each object a list of [x, y] or [x, y, visibility]; "boxes" may stand beside them."""
+    COLUMN_ROLE_LINES: _ColumnRole.ValueType  # 16
+    """The same with "lines": for each object a list of two [x, y] or more."""
+    COLUMN_ROLE_POINTS: _ColumnRole.ValueType  # 17
+    """The same with "points": for each object one [x, y]."""
+
+class ColumnRole(_ColumnRole, metaclass=_ColumnRoleEnumTypeWrapper):
+    """What a column is to the model's task; its values are checked accordingly."""
+
+COLUMN_ROLE_UNSPECIFIED: ColumnRole.ValueType  # 0
+"""No role."""
+COLUMN_ROLE_SCORE: ColumnRole.ValueType  # 1
+"""Prediction, FLOAT64: probability of the positive class, 0–1."""
+COLUMN_ROLE_PREDICTED_CLASS: ColumnRole.ValueType  # 2
+"""Prediction, STRING, CATEGORY, BOOL or INT64: the class that was chosen."""
+COLUMN_ROLE_PREDICTED_VALUE: ColumnRole.ValueType  # 3
+"""Prediction, FLOAT64 or INT64: the number that was predicted; in a ranking the number that orders the items."""
+COLUMN_ROLE_PROBABILITIES: ColumnRole.ValueType  # 4
+"""Prediction, JSON, up to 1 MiB: an object of class → probability, 0–1."""
+COLUMN_ROLE_TARGET: ColumnRole.ValueType  # 5
+"""Label, BOOL, INT64, FLOAT64, STRING or CATEGORY: the truth that answers the prediction."""
+COLUMN_ROLE_GROUP_ID: ColumnRole.ValueType  # 6
+"""Feature or extra, STRING, CATEGORY or INT64: the group (query, session) an item is ranked in. Required in each row."""
+COLUMN_ROLE_ITEM_ID: ColumnRole.ValueType  # 7
+"""Feature or extra, STRING, CATEGORY or INT64: the item that is ranked."""
+COLUMN_ROLE_RANK: ColumnRole.ValueType  # 8
+"""Prediction, INT64 or FLOAT64: the item's place in its group, 1 for the first."""
+COLUMN_ROLE_RELEVANCE: ColumnRole.ValueType  # 9
+"""Label, BOOL, INT64 or FLOAT64: how relevant the item was, 0 for not at all."""
+COLUMN_ROLE_PROMPT: ColumnRole.ValueType  # 10
+"""Feature, STRING: what a language model was asked; up to 1 MiB."""
+COLUMN_ROLE_RESPONSE: ColumnRole.ValueType  # 11
+"""Prediction, STRING: what it answered; up to 1 MiB."""
+COLUMN_ROLE_CLASSES: ColumnRole.ValueType  # 12
+"""Prediction or label, JSON, up to 1 MiB, as are the next five: {"classes": [text …], "scores": [0–1 …]}. In all of
+them the lists have one entry an object and so one length; "scores" may be left out.
+"""
+COLUMN_ROLE_BOXES: ColumnRole.ValueType  # 13
+"""The same with "boxes": [[x, y, width, height] …] in pixels."""
+COLUMN_ROLE_MASKS: ColumnRole.ValueType  # 14
+"""The same with "masks": for each object a list of polygons [[x, y] …] of three points or more, or the URI of a mask;
+"boxes" may stand beside them.
+"""
+COLUMN_ROLE_KEYPOINTS: ColumnRole.ValueType  # 15
+"""The same with "keypoints": for each object a list of [x, y] or [x, y, visibility]; "boxes" may stand beside them."""
+COLUMN_ROLE_LINES: ColumnRole.ValueType  # 16
+"""The same with "lines": for each object a list of two [x, y] or more."""
+COLUMN_ROLE_POINTS: ColumnRole.ValueType  # 17
+"""The same with "points": for each object one [x, y]."""
+global___ColumnRole = ColumnRole
+
 @typing.final
 class Model(google.protobuf.message.Message):
     """A registered model. Its events, of every version, land in one hypertable named like the model."""
@@ -203,6 +353,10 @@ class Model(google.protobuf.message.Message):
     JOINED_VIEW_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    CLASSES_FIELD_NUMBER: builtins.int
+    POSITIVE_CLASS_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
     SAMPLING_RATE_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project the model belongs to: a schema of the database. Default "main"."""
@@ -224,6 +378,16 @@ class Model(google.protobuf.message.Message):
     """Table of the labels; empty when the model has none. Output only."""
     joined_view: builtins.str
     """View of the events with their latest labels; empty when the model has none. Output only."""
+    task: global___TaskType.ValueType
+    """What the model is for: says which roles its columns must have. Once set it stays. Default: none, and no role is
+    asked for.
+    """
+    positive_class: builtins.str
+    """BINARY_CLASSIFICATION: the class that SCORE is the probability of. Once set it stays. Default: the second of two
+    classes.
+    """
+    threshold: builtins.float
+    """BINARY_CLASSIFICATION: scores from here on count as the positive class. 0–1. Default 0.5; changed by UpdateModel."""
     sampling_rate: builtins.float
     """Share of its events that is kept, above 0 and at most 1; set by UpdateModel. Which events these are is decided by
     their ids alone (docs/sampling.md). Output only.
@@ -256,6 +420,12 @@ class Model(google.protobuf.message.Message):
     def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the model last changed. Output only."""
 
+    @property
+    def classes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The classes it tells apart, in the model's own order; values of predictions and labels that are none of them are
+        refused. Later calls add to them. At most 10,000, each 1–256 characters. Default: none, and any class is accepted.
+        """
+
     def __init__(
         self,
         *,
@@ -275,10 +445,15 @@ class Model(google.protobuf.message.Message):
         joined_view: builtins.str = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        task: global___TaskType.ValueType = ...,
+        classes: collections.abc.Iterable[builtins.str] | None = ...,
+        positive_class: builtins.str = ...,
+        threshold: builtins.float | None = ...,
         sampling_rate: builtins.float = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["chunk_interval", b"chunk_interval", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "threshold", b"threshold", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "classes", b"classes", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "positive_class", b"positive_class", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
 
 global___Model = Model
 
@@ -294,6 +469,7 @@ class ModelColumn(google.protobuf.message.Message):
     DIMENSION_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     SQL_NAME_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, as the user wrote it; rows may use it or sql_name."""
     kind: global___ColumnKind.ValueType
@@ -308,6 +484,10 @@ class ModelColumn(google.protobuf.message.Message):
     """Name of the column in the table: the name folded, with f_ before it where a system column has that name. Output
     only.
     """
+    role: global___ColumnRole.ValueType
+    """What the column is to the model's task. Once set it stays; a role belongs to one column (and to one label).
+    Default: found by the task where only one column can be meant, else none.
+    """
     def __init__(
         self,
         *,
@@ -317,7 +497,8 @@ class ModelColumn(google.protobuf.message.Message):
         dimension: builtins.int = ...,
         description: builtins.str = ...,
         sql_name: builtins.str = ...,
+        role: global___ColumnRole.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "dimension", b"dimension", "kind", b"kind", "name", b"name", "sql_name", b"sql_name", "type", b"type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "dimension", b"dimension", "kind", b"kind", "name", b"name", "role", b"role", "sql_name", b"sql_name", "type", b"type"]) -> None: ...
 
 global___ModelColumn = ModelColumn

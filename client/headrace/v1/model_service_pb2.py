@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headrace.v1 import model_pb2 as headrace_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/v1/model_service.proto\x12\x0bheadrace.v1\x1a\x17headrace/v1/model.proto\"J\n\x14RegisterModelRequest\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x15RegisterModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0fGetModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"K\n\x11ListModelsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd8\x01\n\x12UpdateModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x0b\x61\x64\x64_columns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x34\n\x0funknown_columns\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12\x1a\n\rsampling_rate\x18\x14 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_sampling_rate\"8\n\x13UpdateModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model2\xd0\x02\n\x0cModelService\x12V\n\rRegisterModel\x12!.headrace.v1.RegisterModelRequest\x1a\".headrace.v1.RegisterModelResponse\x12G\n\x08GetModel\x12\x1c.headrace.v1.GetModelRequest\x1a\x1d.headrace.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.headrace.v1.ListModelsRequest\x1a\x1f.headrace.v1.ListModelsResponse\x12P\n\x0bUpdateModel\x12\x1f.headrace.v1.UpdateModelRequest\x1a .headrace.v1.UpdateModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/v1/model_service.proto\x12\x0bheadrace.v1\x1a\x17headrace/v1/model.proto\"J\n\x14RegisterModelRequest\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x15RegisterModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0fGetModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"K\n\x11ListModelsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\x12UpdateModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x0b\x61\x64\x64_columns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x34\n\x0funknown_columns\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12#\n\x04task\x18\x06 \x01(\x0e\x32\x15.headrace.v1.TaskType\x12\x13\n\x0b\x61\x64\x64_classes\x18\x07 \x03(\t\x12\x16\n\x0epositive_class\x18\x08 \x01(\t\x12\x16\n\tthreshold\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rsampling_rate\x18\x14 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x10\n\x0e_sampling_rate\"8\n\x13UpdateModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model2\xd0\x02\n\x0cModelService\x12V\n\rRegisterModel\x12!.headrace.v1.RegisterModelRequest\x1a\".headrace.v1.RegisterModelResponse\x12G\n\x08GetModel\x12\x1c.headrace.v1.GetModelRequest\x1a\x1d.headrace.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.headrace.v1.ListModelsRequest\x1a\x1f.headrace.v1.ListModelsResponse\x12P\n\x0bUpdateModel\x12\x1f.headrace.v1.UpdateModelRequest\x1a .headrace.v1.UpdateModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,9 +45,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSRESPONSE']._serialized_start=408
   _globals['_LISTMODELSRESPONSE']._serialized_end=489
   _globals['_UPDATEMODELREQUEST']._serialized_start=492
-  _globals['_UPDATEMODELREQUEST']._serialized_end=708
-  _globals['_UPDATEMODELRESPONSE']._serialized_start=710
-  _globals['_UPDATEMODELRESPONSE']._serialized_end=766
-  _globals['_MODELSERVICE']._serialized_start=769
-  _globals['_MODELSERVICE']._serialized_end=1105
+  _globals['_UPDATEMODELREQUEST']._serialized_end=828
+  _globals['_UPDATEMODELRESPONSE']._serialized_start=830
+  _globals['_UPDATEMODELRESPONSE']._serialized_end=886
+  _globals['_MODELSERVICE']._serialized_start=889
+  _globals['_MODELSERVICE']._serialized_end=1225
 # @@protoc_insertion_point(module_scope)

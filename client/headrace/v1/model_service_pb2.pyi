@@ -167,6 +167,10 @@ class UpdateModelRequest(google.protobuf.message.Message):
     ADD_COLUMNS_FIELD_NUMBER: builtins.int
     UNKNOWN_COLUMNS_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    ADD_CLASSES_FIELD_NUMBER: builtins.int
+    POSITIVE_CLASS_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
     SAMPLING_RATE_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project; default as in Open."""
@@ -176,11 +180,21 @@ class UpdateModelRequest(google.protobuf.message.Message):
     """New policy for unknown columns. Default: as it is."""
     revision: builtins.int
     """Revision the caller has seen; when given and no longer current the call is REVISION_CONFLICT. Default 0: any."""
+    task: headrace.v1.model_pb2.TaskType.ValueType
+    """Task of a model that has none yet. Default: as it is."""
+    positive_class: builtins.str
+    """Positive class of a model that has none yet. Default: as it is."""
+    threshold: builtins.float
+    """New threshold, 0–1. Default: as it is."""
     sampling_rate: builtins.float
     """Share of events to keep from now on, above 0 and at most 1 (docs/sampling.md). Default: as it is; 1 for a new model."""
     @property
     def add_columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[headrace.v1.model_pb2.ModelColumn]:
-        """Columns to add; one that is there with the same type and kind changes nothing."""
+        """Columns to add; one that is there with the same type and kind takes the role, where it has none yet."""
+
+    @property
+    def add_classes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Classes to add; those that are there change nothing."""
 
     def __init__(
         self,
@@ -190,11 +204,18 @@ class UpdateModelRequest(google.protobuf.message.Message):
         add_columns: collections.abc.Iterable[headrace.v1.model_pb2.ModelColumn] | None = ...,
         unknown_columns: headrace.v1.model_pb2.UnknownColumns.ValueType = ...,
         revision: builtins.int = ...,
+        task: headrace.v1.model_pb2.TaskType.ValueType = ...,
+        add_classes: collections.abc.Iterable[builtins.str] | None = ...,
+        positive_class: builtins.str = ...,
+        threshold: builtins.float | None = ...,
         sampling_rate: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "sampling_rate", b"sampling_rate"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "add_columns", b"add_columns", "name", b"name", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "unknown_columns", b"unknown_columns"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "sampling_rate", b"sampling_rate", "threshold", b"threshold"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "add_classes", b"add_classes", "add_columns", b"add_columns", "name", b"name", "positive_class", b"positive_class", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns"]) -> None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_sampling_rate", b"_sampling_rate"]) -> typing.Literal["sampling_rate"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
 
 global___UpdateModelRequest = UpdateModelRequest
 

@@ -62,9 +62,9 @@ class ModelServiceServicer(object):
     """
 
     def RegisterModel(self, request, context):
-        """Makes a model with its tables, or adds a version and new columns to one that is there. Idempotent: the same call
-        again changes nothing. A column whose type differs from the registered one is TYPE_CONFLICT; columns that are left
-        out stay.
+        """Makes a model with its tables, or adds a version, new columns, roles and classes to one that is there. Idempotent:
+        the same call again changes nothing. A column whose type or role differs from the registered one, or another task,
+        is TYPE_CONFLICT; columns and classes that are left out stay. A task without a column it needs is MODEL_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +85,7 @@ class ModelServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateModel(self, request, context):
-        """Adds columns to a model or changes its policies. Open sessions and other replicas go on with the new schema
+        """Adds columns, roles and classes to a model or changes its policies. Open sessions and other replicas go on with the new schema
         without a restart.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

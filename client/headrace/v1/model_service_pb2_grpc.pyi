@@ -25,9 +25,9 @@ class ModelServiceStub:
         headrace.v1.model_service_pb2.RegisterModelRequest,
         headrace.v1.model_service_pb2.RegisterModelResponse,
     ]
-    """Makes a model with its tables, or adds a version and new columns to one that is there. Idempotent: the same call
-    again changes nothing. A column whose type differs from the registered one is TYPE_CONFLICT; columns that are left
-    out stay.
+    """Makes a model with its tables, or adds a version, new columns, roles and classes to one that is there. Idempotent:
+    the same call again changes nothing. A column whose type or role differs from the registered one, or another task,
+    is TYPE_CONFLICT; columns and classes that are left out stay. A task without a column it needs is MODEL_INVALID.
     """
 
     GetModel: grpc.UnaryUnaryMultiCallable[
@@ -46,7 +46,7 @@ class ModelServiceStub:
         headrace.v1.model_service_pb2.UpdateModelRequest,
         headrace.v1.model_service_pb2.UpdateModelResponse,
     ]
-    """Adds columns to a model or changes its policies. Open sessions and other replicas go on with the new schema
+    """Adds columns, roles and classes to a model or changes its policies. Open sessions and other replicas go on with the new schema
     without a restart.
     """
 
@@ -57,9 +57,9 @@ class ModelServiceAsyncStub:
         headrace.v1.model_service_pb2.RegisterModelRequest,
         headrace.v1.model_service_pb2.RegisterModelResponse,
     ]
-    """Makes a model with its tables, or adds a version and new columns to one that is there. Idempotent: the same call
-    again changes nothing. A column whose type differs from the registered one is TYPE_CONFLICT; columns that are left
-    out stay.
+    """Makes a model with its tables, or adds a version, new columns, roles and classes to one that is there. Idempotent:
+    the same call again changes nothing. A column whose type or role differs from the registered one, or another task,
+    is TYPE_CONFLICT; columns and classes that are left out stay. A task without a column it needs is MODEL_INVALID.
     """
 
     GetModel: grpc.aio.UnaryUnaryMultiCallable[
@@ -78,7 +78,7 @@ class ModelServiceAsyncStub:
         headrace.v1.model_service_pb2.UpdateModelRequest,
         headrace.v1.model_service_pb2.UpdateModelResponse,
     ]
-    """Adds columns to a model or changes its policies. Open sessions and other replicas go on with the new schema
+    """Adds columns, roles and classes to a model or changes its policies. Open sessions and other replicas go on with the new schema
     without a restart.
     """
 
@@ -91,9 +91,9 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         request: headrace.v1.model_service_pb2.RegisterModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[headrace.v1.model_service_pb2.RegisterModelResponse, collections.abc.Awaitable[headrace.v1.model_service_pb2.RegisterModelResponse]]:
-        """Makes a model with its tables, or adds a version and new columns to one that is there. Idempotent: the same call
-        again changes nothing. A column whose type differs from the registered one is TYPE_CONFLICT; columns that are left
-        out stay.
+        """Makes a model with its tables, or adds a version, new columns, roles and classes to one that is there. Idempotent:
+        the same call again changes nothing. A column whose type or role differs from the registered one, or another task,
+        is TYPE_CONFLICT; columns and classes that are left out stay. A task without a column it needs is MODEL_INVALID.
         """
 
     @abc.abstractmethod
@@ -118,7 +118,7 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         request: headrace.v1.model_service_pb2.UpdateModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[headrace.v1.model_service_pb2.UpdateModelResponse, collections.abc.Awaitable[headrace.v1.model_service_pb2.UpdateModelResponse]]:
-        """Adds columns to a model or changes its policies. Open sessions and other replicas go on with the new schema
+        """Adds columns, roles and classes to a model or changes its policies. Open sessions and other replicas go on with the new schema
         without a restart.
         """
 

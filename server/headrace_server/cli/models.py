@@ -107,11 +107,14 @@ def _print(model: ModelInfo) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from headrace.schema_text import HEADINGS, cells_of, task_of
+
     console = Console()
     facts = Table(box=None, show_header=False)
     for label, value in (
         ("model", f"{model.project}.{model.name}"),
         ("versions", ", ".join(model.versions) or "–"),
+        ("task", task_of(model.schema)),
         ("identity", model.identity.name.lower()),
         ("unknown columns", model.unknown_columns.name.lower()),
         ("events in", model.events_table),
@@ -123,12 +126,10 @@ def _print(model: ModelInfo) -> None:
         facts.add_row(label, value)
     console.print(facts)
     columns = Table(box=box.SIMPLE_HEAD)
-    for heading in ("column", "kind", "type", "about"):
+    for heading in (*HEADINGS, "about"):
         columns.add_column(heading, overflow="fold")
     for column in model.schema.columns:
-        kind = column.type.name.lower()
-        dimension = f"({column.dimension})" if column.dimension else ""
-        columns.add_row(column.name, column.kind.name.lower(), kind + dimension, column.description)
+        columns.add_row(*cells_of(column), column.description)
     console.print(columns)
 
 

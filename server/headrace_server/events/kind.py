@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.tasks import ColumnRole
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.append_landing import prepare_append
 from headrace_server.copying.connection import Connection
@@ -21,14 +22,17 @@ from headrace_server.models.schema import EventIdType, Identity, ModelSchema
 from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, NOT_COMPARED
 from headrace_server.models.table_spec import events_table
 from headrace_server.validation.casting import as_mask
+from headrace_server.validation.media import MEDIA_CHECKS
+from headrace_server.validation.model_fields import model_fields
 from headrace_server.validation.row_rules import (
     EventTimeRule,
+    GroupIdRequired,
     event_id_required,
     event_time_from_id,
     fill_model_version,
     fill_observed_time,
 )
-from headrace_server.validation.row_schema import Field, Mask, Moment, RowSchema
+from headrace_server.validation.row_schema import Field, Mask, Moment, RowRule, RowSchema
 
 _PROBABILITY = "inclusion_probability"
 
@@ -128,6 +132,7 @@ def system_field(name: str, value_type: ValueType, max_bytes: int, model: ModelS
         max_bytes=max_bytes,
         is_uuid=is_id and model.event_id_type is EventIdType.UUID,
         too_long="EVENT_ID_TOO_LONG" if is_id else "TEXT_TOO_LONG",
+        check=MEDIA_CHECKS.get(name),
     )
 
 
@@ -137,12 +142,10 @@ def _row_schema(model: ModelSchema) -> RowSchema:
     for label in model.labels:
         message = f"{label.name} is a label: send it in rows of kind LABELS, with the event's id"
         refused[label.name] = refused[label.sql_name] = ("LABEL_IN_EVENT", message)
-    for column in model.event_columns:
-        own = Field(column.sql_name, column.type, column.dimension)
-        fields.setdefault(column.name, own)
-        fields[column.sql_name] = own
-    if len(model.predictions) == 1:
-        fields.setdefault("prediction", fields[model.predictions[0].sql_name])
+    fields |= model_fields(model, model.event_columns)
+    prediction = model.main_prediction
+    if prediction is not None:
+        fields.setdefault("prediction", fields[prediction.sql_name])
     # Last, so that they win: a model's own column of such a name is called f_<name> on the wire, too.
     for system in EVENT_COLUMNS:
         if system.written_by_service:
@@ -151,7 +154,8 @@ def _row_schema(model: ModelSchema) -> RowSchema:
         else:
             fields[system.name] = system_field(system.name, system.type, system.max_bytes, model)
     time_rule = EventTimeRule(model.identity is Identity.UNIQUE, model.earliest_event_time, model.latest_ahead)
-    rules = (event_id_required, event_time_from_id, time_rule, fill_observed_time, fill_model_version)
+    rules: list[RowRule] = [event_id_required, event_time_from_id, time_rule, fill_observed_time, fill_model_version]
+    rules += [GroupIdRequired(column.sql_name) for column in model.event_columns if column.role is ColumnRole.GROUP_ID]
     for name in fields:
         refused.pop(name, None)
     sampler = EventSampler(model.sampling) if model.sampling else None

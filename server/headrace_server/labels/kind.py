@@ -18,6 +18,7 @@ from headrace_server.models.per_revision import PerRevision
 from headrace_server.models.schema import EventIdType, ModelSchema, UnknownColumns
 from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, LABEL_COLUMNS
 from headrace_server.validation.casting import as_mask
+from headrace_server.validation.model_fields import model_fields
 from headrace_server.validation.rejections import Rejections
 from headrace_server.validation.row_rules import EventTimeRange, event_id_required
 from headrace_server.validation.row_schema import Field, Moment, RowSchema
@@ -77,13 +78,10 @@ class LabelRequired:
 def _row_schema(model: ModelSchema) -> RowSchema | None:
     if not model.labels:
         return None
-    fields: dict[str, Field] = {}
-    for label in model.labels:
-        own = Field(label.sql_name, label.type, label.dimension)
-        fields.setdefault(label.name, own)
-        fields[label.sql_name] = own
-    if len(model.labels) == 1:
-        fields.setdefault("label", fields[model.labels[0].sql_name])
+    fields = model_fields(model, model.labels)
+    truth = model.main_label
+    if truth is not None:
+        fields.setdefault("label", fields[truth.sql_name])
     refused: dict[str, tuple[str, str]] = {}
     names = {name for column in model.event_columns for name in (column.name, column.sql_name)}
     for name in (*names, "prediction", *(column.name for column in EVENT_COLUMNS)):

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from headrace.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.sampling import MOST_RATES, SamplingRate
 from headrace_server.models.schema import (
@@ -25,6 +26,7 @@ from headrace_server.models.schema import (
 _SELECT = """
     SELECT m.project, m.sql_name, m.name, m.identity, m.event_id_type, m.unknown_columns, m.earliest_event_time,
            m.latest_ahead, m.chunk_interval, m.revision, m.created_at, m.updated_at,
+           m.task, m.classes, m.positive_class, m.threshold,
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
            (SELECT coalesce(array_agg(v.version ORDER BY v.position), '{}')
@@ -86,8 +88,9 @@ async def insert(connection: asyncpg.Connection, schema: ModelSchema) -> None:
     await connection.execute(
         """
         INSERT INTO headrace.models (project, sql_name, name, identity, event_id_type, unknown_columns,
-                                     earliest_event_time, latest_ahead, chunk_interval)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                     earliest_event_time, latest_ahead, chunk_interval, task, classes,
+                                     positive_class, threshold)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         schema.project,
         schema.sql_name,
@@ -98,6 +101,7 @@ async def insert(connection: asyncpg.Connection, schema: ModelSchema) -> None:
         schema.earliest_event_time,
         schema.latest_ahead,
         schema.chunk_interval,
+        *_task(schema),
     )
     await _insert_columns(connection, schema, 0)
     await _insert_versions(connection, schema, 0)
@@ -108,13 +112,23 @@ async def advance(connection: asyncpg.Connection, before: ModelSchema, after: Mo
     await connection.execute(
         """
         UPDATE headrace.models
-        SET revision = revision + 1, updated_at = now(), unknown_columns = $3, chunk_interval = $4
+        SET revision = revision + 1, updated_at = now(), unknown_columns = $3, chunk_interval = $4,
+            task = $5, classes = $6, positive_class = $7, threshold = $8
         WHERE project = $1 AND sql_name = $2
         """,
         after.project,
         after.sql_name,
         after.unknown_columns.name,
         after.chunk_interval,
+        *_task(after),
+    )
+    await connection.executemany(
+        "UPDATE headrace.model_columns SET role = $4 WHERE project = $1 AND model = $2 AND position = $3",
+        [
+            (after.project, after.sql_name, position, column.role.name)
+            for position, (column, standing) in enumerate(zip(after.columns, before.columns, strict=False))
+            if column.role is not standing.role and column.role is not None
+        ],
     )
     if after.sampling_rate != before.sampling_rate:
         await connection.execute(
@@ -142,8 +156,8 @@ async def _insert_columns(connection: asyncpg.Connection, schema: ModelSchema, f
     await connection.executemany(
         """
         INSERT INTO headrace.model_columns
-            (project, model, position, name, sql_name, kind, type, dimension, description)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            (project, model, position, name, sql_name, kind, type, dimension, description, role)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         [
             (
@@ -156,6 +170,7 @@ async def _insert_columns(connection: asyncpg.Connection, schema: ModelSchema, f
                 column.type.name,
                 column.dimension,
                 column.description,
+                column.role.name if column.role else None,
             )
             for position, column in enumerate(schema.columns[first:], first)
         ],
@@ -170,6 +185,10 @@ async def _insert_versions(connection: asyncpg.Connection, schema: ModelSchema, 
             for position, version in enumerate(schema.versions[first:], first)
         ],
     )
+
+
+def _task(schema: ModelSchema) -> tuple[str | None, tuple[str, ...], str, float]:
+    return schema.task.name if schema.task else None, schema.classes, schema.positive_class, schema.threshold
 
 
 def _schema(row: asyncpg.Record) -> ModelSchema:
@@ -189,6 +208,10 @@ def _schema(row: asyncpg.Record) -> ModelSchema:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         sampling=tuple(map(SamplingRate, row["sampling_began"], row["sampling_rates"])),
+        task=TaskType[row["task"]] if row["task"] else None,
+        classes=tuple(row["classes"]),
+        positive_class=row["positive_class"],
+        threshold=row["threshold"],
     )
 
 
@@ -200,4 +223,5 @@ def _column(column: dict[str, Any]) -> ModelColumn:
         ValueType[column["type"]],
         column["dimension"],
         column["description"],
+        ColumnRole[column["role"]] if column["role"] else None,
     )

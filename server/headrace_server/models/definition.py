@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from headrace.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import ColumnKind, EventIdType, Identity, UnknownColumns
 
@@ -39,6 +40,10 @@ class ColumnLike(Protocol):
     def description(self) -> str:
         """For people."""
 
+    @property
+    def role(self) -> ColumnRole | None:
+        """What it is to the model's task; None leaves it as it is."""
+
 
 @dataclass(frozen=True)
 class ColumnDefinition:
@@ -49,6 +54,24 @@ class ColumnDefinition:
     type: ValueType
     dimension: int = 0
     description: str = ""
+    role: ColumnRole | None = None
+
+
+@dataclass(frozen=True)
+class TaskDefinition:
+    """What a model is for, as far as it is said.
+
+    Attributes:
+        type: None leaves it as it is.
+        classes: Those to add.
+        positive_class: Empty leaves it as it is.
+        threshold: None leaves it as it is.
+    """
+
+    type: TaskType | None = None
+    classes: tuple[str, ...] = ()
+    positive_class: str = ""
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,8 @@ class ModelDefinition:
         name: As the user wrote it.
         columns: Its columns; those that are registered and left out here stay.
         identity: None is UNIQUE for a new model, and as it is for one that is there. So is event_id_type (TEXT).
-        unknown_columns: For a new model; later only an update changes it. So are the times that follow.
+        task: What it is for. Its threshold is for a new model; later only an update changes it.
+        unknown_columns: As the threshold. So are the times that follow.
         earliest_event_time: First event_time accepted.
         latest_ahead: How far ahead of the clock an event_time may be.
         chunk_interval: Time span of a chunk.
@@ -69,6 +93,7 @@ class ModelDefinition:
     columns: tuple[ColumnLike, ...] = ()
     identity: Identity | None = None
     event_id_type: EventIdType | None = None
+    task: TaskDefinition = TaskDefinition()
     unknown_columns: UnknownColumns = UnknownColumns.REJECT
     earliest_event_time: datetime = EARLIEST_EVENT_TIME
     latest_ahead: timedelta = LATEST_AHEAD

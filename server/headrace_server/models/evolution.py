@@ -1,15 +1,17 @@
 """How a model comes to be and grows: the rules of registration, without a database.
 
 In: the schema that stands (or none) and what is asked for. Out: the schema that is to stand, or the error that names
-every field at fault. Columns are only ever added; when nothing is new, the very schema that was given comes back.
+every field at fault. Columns are only ever added, roles only ever given (models/model_task.py); when nothing is new,
+the very schema that was given comes back.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from headrace.tasks import cannot_have
 from headrace_server.errors import HeadraceError, ModelInvalidError, NameInvalidError, TypeConflictError
-from headrace_server.models import names
+from headrace_server.models import model_task, names
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnLike, ModelDefinition
 from headrace_server.models.sampling import SamplingRate
@@ -58,7 +60,7 @@ def create(project: str, definition: ModelDefinition, version: str = "") -> Mode
         created_at=datetime.fromtimestamp(0, UTC),
         updated_at=datetime.fromtimestamp(0, UTC),
     )
-    return add_columns(empty, definition.columns)
+    return model_task.settle(add_columns(empty, definition.columns), definition.task)
 
 
 def extend(schema: ModelSchema, definition: ModelDefinition, version: str = "") -> ModelSchema:
@@ -66,7 +68,7 @@ def extend(schema: ModelSchema, definition: ModelDefinition, version: str = "") 
 
     Raises:
         ModelInvalidError: The definition is not possible.
-        TypeConflictError: A column, the identity or the type of event_id stands otherwise.
+        TypeConflictError: A column, the task, the identity or the type of event_id stands otherwise.
     """
     if definition.identity not in (None, schema.identity):
         raise TypeConflictError(
@@ -78,7 +80,8 @@ def extend(schema: ModelSchema, definition: ModelDefinition, version: str = "") 
             f"the model {schema.name!r} is registered with event ids of type {schema.event_id_type.name}",
             fields={"model.event_id_type": f"registered as {schema.event_id_type.name}"},
         )
-    return add_version(add_columns(schema, definition.columns), version)
+    task = replace(definition.task, threshold=None)
+    return add_version(model_task.settle(add_columns(schema, definition.columns), task), version)
 
 
 def add_version(schema: ModelSchema, version: str) -> ModelSchema:
@@ -120,13 +123,14 @@ def add_columns(schema: ModelSchema, columns: Sequence[ColumnLike], field: str =
 
     Raises:
         ModelInvalidError: A column is not possible, stands twice, or there would be too many.
-        TypeConflictError: One is registered with another type, dimension or kind.
+        TypeConflictError: One is registered with another type, dimension, kind or role.
     """
     faults: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     asked: dict[tuple[bool, str], str] = {}
     standing = {(column.kind is ColumnKind.LABEL, column.sql_name): column for column in schema.columns}
     fresh: list[ModelColumn] = []
+    given: dict[tuple[bool, str], ModelColumn] = {}
     for index, column in enumerate(columns):
         place = f"{field}[{index}]"
         try:
@@ -142,8 +146,10 @@ def add_columns(schema: ModelSchema, columns: Sequence[ColumnLike], field: str =
             fresh.append(folded)
         elif conflict := _conflict(standing[key], folded):
             conflicts[place] = conflict
+        elif folded.role is not standing[key].role and folded.role is not None:
+            given[key] = replace(standing[key], role=folded.role)
         asked[key] = column.name
-    grown = (*schema.columns, *fresh)
+    grown = (*(standing | given).values(), *fresh)
     faults |= _faulty_whole(grown, field)
     if faults:
         raise _invalid(faults)
@@ -153,7 +159,7 @@ def add_columns(schema: ModelSchema, columns: Sequence[ColumnLike], field: str =
         raise TypeConflictError(
             f"the model {schema.name!r} is registered otherwise: {next(iter(conflicts.values()))}", fields=conflicts
         )
-    return replace(schema, columns=grown) if fresh else schema
+    return replace(schema, columns=grown) if fresh or given else schema
 
 
 def joined_name(label: ModelColumn, event_names: Iterable[str]) -> str:
@@ -163,7 +169,9 @@ def joined_name(label: ModelColumn, event_names: Iterable[str]) -> str:
 
 def _folded(column: ColumnLike) -> ModelColumn:
     sql_name = names.fold_column(column.name, label=column.kind is ColumnKind.LABEL)
-    return ModelColumn(column.name, sql_name, column.kind, column.type, column.dimension, column.description)
+    return ModelColumn(
+        column.name, sql_name, column.kind, column.type, column.dimension, column.description, column.role
+    )
 
 
 def _conflict(standing: ModelColumn, asked: ModelColumn) -> str | None:
@@ -171,6 +179,8 @@ def _conflict(standing: ModelColumn, asked: ModelColumn) -> str | None:
         return f"{asked.name!r} is {_described(standing)}, not {_described(asked)}"
     if standing.kind is not asked.kind:
         return f"{asked.name!r} is a {standing.kind.name}, not a {asked.kind.name}"
+    if standing.role and asked.role and standing.role is not asked.role:
+        return f"{asked.name!r} has the role {standing.role.name}, not {asked.role.name}"
     return None
 
 
@@ -223,6 +233,8 @@ def _faulty_column(column: ColumnLike, place: str) -> dict[str, str]:
         faults[f"{place}.description"] = f"longer than {MAX_DESCRIPTION_CHARACTERS} characters"
     elif not names.storable(column.description):
         faults[f"{place}.description"] = UNSTORABLE
+    if column.role and (fault := cannot_have(column.role, column.kind.name, column.type.name)):
+        faults[f"{place}.role"] = fault
     return faults
 
 

@@ -57,7 +57,7 @@ class ModelServicer(ModelServiceServicer):
         )
 
     async def UpdateModel(self, request: pb.UpdateModelRequest, context: Context) -> pb.UpdateModelResponse:
-        """Add columns to a model, or change its policies."""
+        """Add columns, roles and classes to a model, or change its policies."""
         schema = await self._registry.update(
             request.project or DEFAULT_PROJECT,
             request.name,
@@ -65,5 +65,6 @@ class ModelServicer(ModelServiceServicer):
             wire.unknown_columns(request.unknown_columns),
             request.revision,
             sampling_rate=request.sampling_rate if request.HasField("sampling_rate") else None,
+            task=wire.asked_task(request),
         )
         return pb.UpdateModelResponse(model=wire.to_proto(schema))

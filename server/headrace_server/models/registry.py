@@ -21,10 +21,10 @@ from headrace_server.errors import (
     OverloadedError,
     RevisionConflictError,
 )
-from headrace_server.models import catalog, construction, evolution, names
+from headrace_server.models import catalog, construction, evolution, model_task, names
 from headrace_server.models.catalog import Key
 from headrace_server.models.ddl_transaction import change_model
-from headrace_server.models.definition import ColumnLike, ModelDefinition
+from headrace_server.models.definition import ColumnLike, ModelDefinition, TaskDefinition
 from headrace_server.models.schema import Identity, ModelSchema, UnknownColumns
 from headrace_server.storage.outage import told_as_unavailable
 from headrace_server.storage.pool import Connect
@@ -34,6 +34,8 @@ ACQUIRE_TIMEOUT_S = 10.0
 # Each change holds a connection of its own; one whose table is busy lets the next pass.
 CONCURRENT_CHANGES = 2
 QUEUE_TIMEOUT_S = 30.0
+
+_AS_IT_IS = TaskDefinition()
 
 Subscriber = Callable[[ModelSchema], None]
 
@@ -128,22 +130,24 @@ class Registry:
         revision: int = 0,
         *,
         sampling_rate: float | None = None,
+        task: TaskDefinition = _AS_IT_IS,
     ) -> ModelSchema:
-        """Add columns to a model or change its policies.
+        """Add columns, roles and classes to a model or change its policies.
 
         Args:
             project: The project.
             name: Name of the model in any form.
-            add_columns: Those that are there with the same type and kind change nothing.
+            add_columns: Those that are there with the same type and kind take the role, where they have none.
             unknown_columns: The new policy; None leaves it.
             revision: The revision the caller has seen; 0 for any.
             sampling_rate: Share of events to keep from now on; None leaves it.
+            task: What the model is for, where it is not said yet; classes to add; a new threshold.
 
         Raises:
             ModelNotFoundError: There is no such model.
             RevisionConflictError: The model has changed since.
-            ModelInvalidError: A column or the rate is not possible.
-            TypeConflictError: A column is registered otherwise.
+            ModelInvalidError: A column or the rate is not possible, or the task lacks one.
+            TypeConflictError: A column or the task is registered otherwise.
             DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
         """
         key = _key(project, name)
@@ -153,11 +157,14 @@ class Registry:
         def grown(standing: ModelSchema) -> ModelSchema:
             schema = evolution.add_columns(standing, add_columns, field="add_columns")
             schema = evolution.sample(schema, sampling_rate) if sampling_rate is not None else schema
+            schema = model_task.settle(schema, task, "")
             return schema if unknown_columns is None else replace(schema, unknown_columns=unknown_columns)
 
-        # Columns are only ever added, so even a stale schema that has them all is proof enough; of a policy it is none.
+        # Columns, roles and classes are only ever added, so even a stale schema that has them all is proof enough; of a
+        # policy it is none.
         known = self._cache.get(key)
-        if known and unknown_columns is None and sampling_rate is None and not revision and grown(known) is known:
+        sets_policy = unknown_columns is not None or task.threshold is not None or sampling_rate is not None
+        if known and not sets_policy and not revision and grown(known) is known:
             return known
 
         async def work(connection: asyncpg.Connection) -> ModelSchema:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
 
+from headrace.tasks import ColumnRole, TaskType, roles_of
 from headrace.v1 import model_pb2
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.sampling import SamplingRate
@@ -53,6 +54,7 @@ class ModelColumn:
         name: As the user wrote it.
         sql_name: Folded; the column's name in the table.
         dimension: Numbers in each vector; 0 for other types.
+        role: What it is to the model's task; None for nothing.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelColumn:
     type: ValueType
     dimension: int = 0
     description: str = ""
+    role: ColumnRole | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ class ModelSchema:
         chunk_interval: Time span of a chunk of its hypertables.
         revision: Grows by one with each change.
         sampling: Its rates of sampling, oldest first; none where every event is kept and always was.
+        task: What the model is for; None where nobody said.
+        classes: The classes it tells apart; empty: any.
+        positive_class: Of a binary classification; empty: not said.
+        threshold: Scores from here on count as the positive class.
     """
 
     project: str
@@ -94,6 +101,10 @@ class ModelSchema:
     created_at: datetime
     updated_at: datetime
     sampling: tuple[SamplingRate, ...] = ()
+    task: TaskType | None = None
+    classes: tuple[str, ...] = ()
+    positive_class: str = ""
+    threshold: float = 0.5
 
     @property
     def sampling_rate(self) -> float:
@@ -114,3 +125,20 @@ class ModelSchema:
     def predictions(self) -> tuple[ModelColumn, ...]:
         """Its prediction columns."""
         return tuple(column for column in self.columns if column.kind is ColumnKind.PREDICTION)
+
+    @property
+    def main_prediction(self) -> ModelColumn | None:
+        """The prediction that is meant by "prediction": the only one, or the one that the task asks for first."""
+        return _main(self.predictions, self.task)
+
+    @property
+    def main_label(self) -> ModelColumn | None:
+        """The label that is meant by "label": the only one, or the one that answers the prediction."""
+        return _main(self.labels, self.task)
+
+
+def _main(columns: tuple[ModelColumn, ...], task: TaskType | None) -> ModelColumn | None:
+    if len(columns) == 1:
+        return columns[0]
+    first = [] if task is None else [column for role in roles_of(task) for column in columns if column.role is role]
+    return first[0] if first else None

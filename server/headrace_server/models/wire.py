@@ -11,7 +11,8 @@ from typing import TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from headrace.v1 import model_pb2
+from headrace.tasks import ColumnRole, TaskType
+from headrace.v1 import model_pb2, model_service_pb2
 from headrace_server.errors import ModelInvalidError
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import (
@@ -20,12 +21,13 @@ from headrace_server.models.definition import (
     LATEST_AHEAD,
     ColumnDefinition,
     ModelDefinition,
+    TaskDefinition,
 )
 from headrace_server.models.names import qualified
 from headrace_server.models.schema import ColumnKind, EventIdType, Identity, ModelColumn, ModelSchema, UnknownColumns
 from headrace_server.models.table_spec import JOINED_SUFFIX, events_table, labels_table
 
-Choice = TypeVar("Choice", ColumnKind, Identity, EventIdType, UnknownColumns)
+Choice = TypeVar("Choice", ColumnKind, ColumnRole, Identity, EventIdType, TaskType, UnknownColumns)
 
 
 def to_proto(schema: ModelSchema) -> model_pb2.Model:
@@ -41,6 +43,10 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
         revision=schema.revision,
         events_table=events_table(schema).qualified,
         sampling_rate=schema.sampling_rate,
+        task=schema.task.value if schema.task else model_pb2.TASK_TYPE_UNSPECIFIED,
+        classes=schema.classes,
+        positive_class=schema.positive_class,
+        threshold=schema.threshold,
     )
     model.earliest_event_time.FromDatetime(schema.earliest_event_time)
     model.latest_event_time_ahead.FromTimedelta(schema.latest_ahead)
@@ -61,6 +67,7 @@ def _column_to_proto(column: ModelColumn) -> model_pb2.ModelColumn:
         dimension=column.dimension,
         description=column.description,
         sql_name=column.sql_name,
+        role=column.role.value if column.role else model_pb2.COLUMN_ROLE_UNSPECIFIED,
     )
 
 
@@ -76,6 +83,12 @@ def definition(model: model_pb2.Model) -> ModelDefinition:
         columns=_columns(model.columns, "model.columns", faults),
         identity=_choice(Identity, model.identity, "model.identity", faults),
         event_id_type=_choice(EventIdType, model.event_id_type, "model.event_id_type", faults),
+        task=TaskDefinition(
+            _choice(TaskType, model.task, "model.task", faults),
+            tuple(model.classes),
+            model.positive_class,
+            model.threshold if model.HasField("threshold") else None,
+        ),
         unknown_columns=_choice(UnknownColumns, model.unknown_columns, "model.unknown_columns", faults)
         or UnknownColumns.REJECT,
         earliest_event_time=_time(model.earliest_event_time, "model.earliest_event_time", faults)
@@ -104,6 +117,19 @@ def added_columns(columns: Iterable[model_pb2.ModelColumn]) -> tuple[ColumnDefin
     return result
 
 
+def asked_task(request: model_service_pb2.UpdateModelRequest) -> TaskDefinition:
+    """Return what an UpdateModel call says of the model's task.
+
+    Raises:
+        ModelInvalidError: This service does not know the task.
+    """
+    faults: dict[str, str] = {}
+    task = _choice(TaskType, request.task, "task", faults)
+    _require_none(faults)
+    threshold = request.threshold if request.HasField("threshold") else None
+    return TaskDefinition(task, tuple(request.add_classes), request.positive_class, threshold)
+
+
 def unknown_columns(value: int) -> UnknownColumns | None:
     """Return the policy that an UpdateModel call names; None when it names none.
 
@@ -128,8 +154,9 @@ def _columns(
             faults[f"{place}.kind"] = "must be given: FEATURE, PREDICTION, LABEL or EXTRA"
         if value_type is None:
             faults[f"{place}.type"] = "must be a type this service knows"
+        role = _choice(ColumnRole, column.role, f"{place}.role", faults)
         if kind and value_type:
-            result.append(ColumnDefinition(column.name, kind, value_type, column.dimension, column.description))
+            result.append(ColumnDefinition(column.name, kind, value_type, column.dimension, column.description, role))
     return tuple(result)
 
 

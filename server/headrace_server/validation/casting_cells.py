@@ -8,12 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 
 from headrace_server.decoding.decoded import JsonText, UnixMicros
 from headrace_server.models.column_types import ValueType
-from headrace_server.validation.cell_error import CellError, shown
+from headrace_server.validation.cell_error import CellError, judge_each, shown
 from headrace_server.validation.json_documents import document
 from headrace_server.validation.rejections import Rejections
 from headrace_server.validation.row_schema import Field
@@ -33,20 +32,7 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 def cast_cells(values: list[object], field: Field, name: str, rejections: Rejections) -> pa.Array:
     """Cast Python values one by one; bad ones become null and their rows are refused, as in casting.cast."""
     convert = _uuid if field.is_uuid else _CONVERTERS[field.type]
-    good: list[object] = [None] * len(values)
-    bad: dict[str, tuple[list[int], str]] = {}
-    for row, value in enumerate(values):
-        if value is None:
-            continue
-        try:
-            good[row] = convert(_decoded(value), field)
-        except CellError as error:
-            rows, _ = bad.setdefault(error.reason, ([], f"{name}: {error}"))
-            rows.append(row)
-    for reason, (rows, message) in bad.items():
-        mask = np.zeros(len(values), dtype=np.bool_)
-        mask[rows] = True
-        rejections.add(reason, name, mask, message)
+    good = judge_each(values, lambda value: convert(_decoded(value), field), name, rejections)
     return pa.array(good, field.arrow)
 
 

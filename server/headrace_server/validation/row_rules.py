@@ -119,6 +119,27 @@ def fill_model_version(columns: dict[str, pa.Array], row_count: int, moment: Mom
     columns["model_version"] = pa.repeat(version, row_count) if own is None else own.fill_null(version)
 
 
+@dataclass(frozen=True)
+class GroupIdRequired:
+    """Demands the group of an item: without it a ranking means nothing.
+
+    Attributes:
+        sql_name: Column of the group.
+    """
+
+    sql_name: str
+
+    def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment, rejections: Rejections) -> None:
+        """Apply the rule."""
+        groups = columns.get(self.sql_name)
+        if groups is None:
+            missing = np.ones(row_count, dtype=np.bool_)
+        else:
+            missing = as_mask(groups.is_null()) & ~_refused_in(self.sql_name, rejections)
+        message = f"the model ranks items within groups; the row has no {self.sql_name}"
+        rejections.add("GROUP_ID_REQUIRED", self.sql_name, missing, message)
+
+
 def _micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 

@@ -21,6 +21,13 @@ from headrace_server.validation.rejections import Rejections
 Mask = npt.NDArray[np.bool_]
 
 
+class CellsCheck(Protocol):
+    """A demand on a column's values beyond their type: may reject rows, changes nothing."""
+
+    def __call__(self, cells: pa.Array, name: str, rejections: Rejections) -> None:
+        """Check cells that were cast to the column's type; `name` is the client's name for the column."""
+
+
 @dataclass(frozen=True)
 class Field:
     """One column that rows may have.
@@ -32,6 +39,7 @@ class Field:
         max_bytes: Longest text, list item or JSON document.
         is_uuid: Texts are UUIDs and are stored as such.
         too_long: Reason for a text above max_bytes.
+        check: What is asked of the values beyond their type.
     """
 
     sql_name: str
@@ -40,6 +48,7 @@ class Field:
     max_bytes: int = 64 * 1024
     is_uuid: bool = False
     too_long: str = "TEXT_TOO_LONG"
+    check: CellsCheck | None = None
 
     @property
     def out_of_range(self) -> str:

@@ -57,7 +57,9 @@ def validate(rows: DecodedRows, schema: RowSchema, moment: Moment) -> ValidatedR
             rejections.add_all("COLUMN_REPEATED", name, twice)
             continue
         senders[field.sql_name] = name
-        columns[field.sql_name] = cast(cells, field, name, rejections)
+        column = columns[field.sql_name] = cast(cells, field, name, rejections)
+        if field.check is not None:
+            field.check(column, name, rejections)
     _settle_unknown(unknown, schema, columns, rows.row_count, rejections)
     for rule in schema.rules:
         rule(columns, rows.row_count, moment, rejections)

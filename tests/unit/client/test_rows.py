@@ -8,7 +8,7 @@ from headrace.rows import columns_of, event_table, label_table, wire_name
 
 
 def event(features: dict[str, Any] | None = None, prediction: object = None, **predictions: object) -> tuple[Any, ...]:
-    return (None, "e", 1, features, prediction, predictions or None, *[None] * 8)
+    return (None, "e", 1, features, prediction, predictions or None, None, *[None] * 8)
 
 
 def test_rows_with_the_same_keys_become_columns_whatever_the_order_of_keys() -> None:
@@ -33,11 +33,18 @@ def test_the_only_prediction_goes_as_prediction_and_named_ones_by_name() -> None
 
 
 def test_system_columns_are_there_only_when_a_row_has_them() -> None:
-    row = (*event({"a": 1})[:6], 4.5, None, None, ["t"], None, None, None, None)
+    row = (*event({"a": 1})[:7], 4.5, None, None, ["t"], None, None, None, None)
     table, _ = event_table([row, event({"a": 1})])
     assert table.cells["latency_ms"] == [4.5, None]
     assert table.cells["tags"] == [["t"], None]
     assert "source" not in table.cells
+
+
+def test_what_has_its_name_on_the_wire_already_keeps_it() -> None:
+    row = (*event({"a": 1})[:6], {"media_uri": "s3://b/i.png", "probabilities": {"cat": 1.0}}, *[None] * 8)
+    table, _ = event_table([row, event({"a": 1})])
+    assert table.cells["media_uri"] == ["s3://b/i.png", None]
+    assert table.cells["probabilities"] == [{"cat": 1.0}, None]
 
 
 def test_a_row_that_names_a_column_twice_is_refused_and_the_others_go() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pandas as pd
@@ -33,6 +34,51 @@ def test_a_schema_by_hand() -> None:
     assert types(schema)["embedding"] == (ValueType.VECTOR, 3)
     assert [schema.names(kind) for kind in ColumnKind] == [["x", "embedding", "kind"], ["score"], ["late"], ["note"]]
     assert Schema.from_proto(schema.to_proto()) == schema
+
+
+def test_a_task_finds_the_roles_that_one_column_only_can_have_and_printing_shows_them() -> None:
+    rows = [{"distance": 1400.0, "carrier": "UA", "p": 0.8, "late": True, "arr_delay": 3.0}]
+    schema = Schema.infer(
+        rows,
+        features=["distance", "carrier"],
+        predictions="p",
+        labels=["late", "arr_delay"],
+        task="binary_classification",
+        classes=["false", "true"],
+        positive_class="true",
+    )
+    assert str(schema).splitlines() == [
+        "task: binary_classification; classes: false, true; positive: true; threshold: 0.5",
+        "column     kind        type     role",
+        "distance   feature     float64",
+        "carrier    feature     string",
+        "p          prediction  float64  score",
+        "late       label       bool     target",
+        "arr_delay  label       float64",
+    ]
+    assert Schema.from_proto(schema.to_proto()) == schema
+
+
+def test_roles_are_given_by_name_where_several_columns_could_have_them() -> None:
+    schema = Schema(
+        predictions={"p": "float64", "margin": "float64"},
+        task=headrace.TaskType.REGRESSION,
+        roles={"margin": headrace.ColumnRole.PREDICTED_VALUE},
+    )
+    assert [column.role for column in schema.columns] == [None, headrace.ColumnRole.PREDICTED_VALUE]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"task": "guessing"}, "no task 'guessing'; there are binary_classification"),
+        ({"roles": {"x": "oracle"}}, "no role 'oracle'; there are score"),
+        ({"roles": {"y": "score"}}, "not there: y"),
+    ],
+)
+def test_a_task_or_role_that_is_none_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=said):
+        Schema(predictions={"x": "float64"}, **wrong)
 
 
 @pytest.mark.parametrize("given", ["int32", "vector", "vector(x)", ""])

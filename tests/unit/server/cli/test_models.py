@@ -7,7 +7,12 @@ from headrace.testing import FakeService
 @pytest.fixture
 def service():
     with FakeService() as service, sdk.connect(service.address) as client:
-        columns = sdk.Schema(features={"dep_delay": "float64", "embedding": "vector(3)"}, labels={"late": "bool"})
+        columns = sdk.Schema(
+            features={"dep_delay": "float64", "embedding": "vector(3)"},
+            predictions={"p": "float64"},
+            labels={"late": "bool"},
+            task="binary_classification",
+        )
         for name in ("churn", "flight_delay", "fraud"):
             client.register(columns, name=name, version="v1")
         yield service
@@ -33,7 +38,7 @@ def test_a_service_without_models_says_what_to_do(headrace):
 
 def test_a_model_is_shown_with_its_columns(headrace, service):
     output = headrace("models", "show", "flight_delay", "--address", service.address).output
-    for words in ("dep_delay", "vector(3)", "label", "unique", "v1", "main.flight_delay"):
+    for words in ("dep_delay", "vector(3)", "label", "unique", "v1", "main.flight_delay", "score", "target", "binary"):
         assert words in output
 
 

@@ -4,20 +4,23 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from headrace.tasks import ColumnRole, TaskType
 from headrace.v1 import model_pb2
 from headrace_server.errors import ModelInvalidError
 from headrace_server.models import evolution, wire
 from headrace_server.models.column_types import ValueType
-from headrace_server.models.definition import ModelDefinition
+from headrace_server.models.definition import ModelDefinition, TaskDefinition
 from headrace_server.models.schema import Identity, UnknownColumns
-from support.model_definitions import feature, flights, label
+from support.model_definitions import feature, flights, label, prediction
 
 
 def test_a_model_comes_back_from_the_wire_as_it_went() -> None:
     asked = flights(
         label("late"),
         feature("image", ValueType.VECTOR, 4),
+        prediction("p", role=ColumnRole.SCORE),
         identity=Identity.APPEND,
+        task=TaskDefinition(TaskType.BINARY_CLASSIFICATION, ("on time", "late"), "late", 0.4),
         unknown_columns=UnknownColumns.METADATA,
         earliest_event_time=datetime(2000, 1, 1, tzinfo=UTC),
         latest_ahead=timedelta(hours=2),
@@ -26,6 +29,11 @@ def test_a_model_comes_back_from_the_wire_as_it_went() -> None:
     schema = evolution.create("main", asked, "v1")
     again = evolution.create("main", wire.definition(wire.to_proto(schema)), "v1")
     assert again == schema
+    assert (again.task, again.classes, again.threshold) == (
+        TaskType.BINARY_CLASSIFICATION,
+        ("on time", "late"),
+        0.4,
+    )
 
 
 def test_a_model_names_its_tables_as_sql_wants_them() -> None:
@@ -55,8 +63,9 @@ def test_every_fault_of_the_message_is_named() -> None:
         columns=[
             model_pb2.ModelColumn(name="no_kind", type=model_pb2.VALUE_TYPE_BOOL),
             model_pb2.ModelColumn(name="no_type", kind=model_pb2.COLUMN_KIND_LABEL),
-            model_pb2.ModelColumn(name="odd", kind=77, type=99),  # type: ignore[arg-type]
+            model_pb2.ModelColumn(name="odd", kind=77, type=99, role=55),  # type: ignore[arg-type]
         ],
+        task=44,  # type: ignore[arg-type]
     )
     with pytest.raises(ModelInvalidError) as caught:
         wire.definition(model)
@@ -68,6 +77,8 @@ def test_every_fault_of_the_message_is_named() -> None:
         "model.columns[1].type",
         "model.columns[2].kind",
         "model.columns[2].type",
+        "model.columns[2].role",
+        "model.task",
     }
 
 
