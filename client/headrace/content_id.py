@@ -8,8 +8,8 @@ The canonical form is JSON as RFC 8785 (JCS) writes it, with texts in NFC and wh
 - true and false are no numbers; NaN and infinities are refused;
 - a datetime is its UTC time with six decimals and "Z"; a naive one is UTC.
 
-The id is the UUIDv8 made of the first 16 bytes of the SHA-256 of that text in UTF-8. Test vectors for other languages
-are in docs/sdk.md.
+The id is the UUIDv8 made of the first 16 bytes of the SHA-256 of that text in UTF-8. docs/content-id.md is the
+specification for other languages, with vectors to test them by.
 """
 
 from __future__ import annotations
@@ -23,15 +23,31 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from headrace.times import TimeLike, as_datetime
 
-def content_id(content: Mapping[str, object]) -> str:
+
+def content_id(
+    content: Mapping[str, object], *, entity: object = None, time: TimeLike | None = None, ordinal: int = 0
+) -> str:
     """Return the id of `content`, e.g. of the features of an event.
 
+    Args:
+        content: The features, or what else makes the event what it is.
+        entity: Whose event it is, e.g. a customer's id: equal features of two customers are two events.
+        time: When it happened: equal features at two times are two events.
+        ordinal: 0 for the first event of this content, 1 for the next one that is not the same event.
+
     Raises:
-        ValueError: It holds NaN or an infinity, or two keys that are one in NFC.
-        TypeError: It holds a value that has no canonical form.
+        ValueError: It holds NaN or an infinity, or two keys that are one in NFC; the ordinal is negative.
+        TypeError: It holds a value that has no canonical form, or `time` is no time.
     """
-    digest = bytearray(hashlib.sha256(canonical_json(content).encode()).digest()[:16])
+    if ordinal < 0:
+        raise ValueError(f"an ordinal counts from 0, not {ordinal}")
+    text = canonical_json(content)
+    if entity is not None or time is not None or ordinal:
+        moment = None if time is None else as_datetime(time)
+        text = f"[{text},{canonical_json(entity)},{canonical_json(moment)},{ordinal}]"
+    digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80  # version 8: custom
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,17 +93,35 @@ def test_a_number_is_read_back_as_the_same_double(number: float) -> None:
     assert float(canonical_json(number)) == number
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({}, "44136fa3-55b3-878a-9146-ad16f7e8649e"),
-        ({"carrier": "AA", "distance": 1400, "late": False}, "2da36aa8-8e1e-846c-bca9-28e55df9acf8"),
-        ({"name": "Zoë", "x": 0.1, "tags": ["a", "b"], "missing": None}, "38e2fc5c-7df4-8673-8443-8d6dfc7d276b"),
-    ],
-)
-def test_vectors_for_other_languages(content: dict[str, object], expected: str) -> None:
-    assert content_id(content) == expected
-    assert uuid.UUID(content_id(content)).version == 8
+VECTORS = json.loads((Path(__file__).parents[3] / "docs" / "content-id-vectors.json").read_text("utf-8"))["vectors"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["about"] for vector in VECTORS])
+def test_vectors_for_other_languages(vector: dict[str, Any]) -> None:
+    parts = {name: vector[name] for name in ("entity", "time", "ordinal") if name in vector}
+    made = content_id(vector["content"], **parts)
+    assert made == vector["id"]
+    assert uuid.UUID(made).version == 8
+    digest = hashlib.sha256(vector["canonical"].encode()).hexdigest()
+    assert made[:13].replace("-", "") == digest[:12]
+    if not parts:
+        assert canonical_json(vector["content"]) == vector["canonical"]
+
+
+def test_an_entity_a_time_and_an_ordinal_make_other_events_of_equal_content() -> None:
+    moment = datetime(2013, 1, 1, 5, 15, tzinfo=UTC)
+    made = {
+        content_id({"x": 1}),
+        content_id({"x": 1}, entity="a"),
+        content_id({"x": 1}, entity="b"),
+        content_id({"x": 1}, time=moment),
+        content_id({"x": 1}, entity="a", time=moment),
+        content_id({"x": 1}, entity="a", time=moment, ordinal=1),
+    }
+    assert len(made) == 6
+    assert content_id({"x": 1}, time=moment) == content_id({"x": 1}, time=moment.timestamp())
+    with pytest.raises(ValueError, match="counts from 0"):
+        content_id({"x": 1}, ordinal=-1)
 
 
 def test_equal_content_has_equal_ids_and_a_bool_is_no_number() -> None:
