@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -289,6 +290,7 @@ class AsyncClient:
         threshold: float | None = None,
         sampling_rate: float | None = None,
         revision: int = 0,
+        retention: timedelta | None = None,
     ) -> ModelInfo:
         """Add columns, roles and classes to a model, or change its policies; as Client.update_model."""
         return await in_thread(
@@ -302,6 +304,7 @@ class AsyncClient:
                 threshold=threshold,
                 sampling_rate=sampling_rate,
                 revision=revision,
+                retention=retention,
             ),
             None,
         )

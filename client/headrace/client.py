@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -173,6 +174,7 @@ class Client:
         threshold: float | None = None,
         sampling_rate: float | None = None,
         revision: int = 0,
+        retention: timedelta | None = None,
     ) -> ModelInfo:
         """Add columns, roles and classes to a model, or change its policies; open sessions go on.
 
@@ -186,6 +188,8 @@ class Client:
             threshold: New threshold, 0–1. Default: as it is.
             sampling_rate: Share of its events to keep from now on, above 0 and at most 1. Default: as it is.
             revision: Revision you have seen; REVISION_CONFLICT when it is no longer current. Default 0: any.
+            retention: Age from which events are dropped with their labels, at least a day; timedelta(0) keeps them for
+                ever. Default: as it is.
 
         Raises:
             ServiceError: As register.
@@ -202,6 +206,7 @@ class Client:
             threshold=threshold,
             sampling_rate=sampling_rate,
             revision=revision,
+            retention=retention,
         )
 
     def flush(self, timeout: float | Deadline = 30.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 import grpc
@@ -79,6 +80,7 @@ class Registry:
         add_classes: Sequence[str],
         positive_class: str,
         threshold: float | None,
+        retention: timedelta | None,
     ) -> ModelInfo:
         """Add columns or change policies; see Client.update_model."""
         request = model_service_pb2.UpdateModelRequest(
@@ -93,6 +95,8 @@ class Registry:
             positive_class=positive_class,
             threshold=threshold,
         )
+        if retention is not None:
+            request.retention.FromTimedelta(retention)
         return ModelInfo.from_proto(self._call(lambda stub: stub.UpdateModel, request).model)
 
     def _call(

@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from headrace.errors import InvalidArgumentError
@@ -294,6 +294,8 @@ class ModelInfo:
     update_time: datetime
     sampling_rate: float = 1.0
     """Share of its events that is kept."""
+    retention: timedelta | None = None
+    """Age from which events are dropped with all that belongs to them; None: never."""
 
     @classmethod
     def from_proto(cls, model: model_pb2.Model) -> ModelInfo:
@@ -313,6 +315,7 @@ class ModelInfo:
             create_time=model.create_time.ToDatetime(UTC),
             update_time=model.update_time.ToDatetime(UTC),
             sampling_rate=model.sampling_rate or 1.0,
+            retention=model.retention.ToTimedelta() if model.HasField("retention") else None,
         )
 
 

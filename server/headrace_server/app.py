@@ -60,6 +60,7 @@ from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
 from headrace_server.labels.kind import LabelsKind
 from headrace_server.labels.resolver import Resolver
+from headrace_server.maintenance.maintenance import Maintenance
 from headrace_server.models.ddl_transaction import CHANNEL as MODELS_CHANNEL
 from headrace_server.models.model_servicer import ModelServicer
 from headrace_server.models.registry import Registry
@@ -122,8 +123,9 @@ async def _serve(
 ) -> None:
     metrics = Metrics(version=__version__, instance=instance)
     health = Health(SERVICES)
-    watch = CommitWatch(metrics, health.set_ready, database.probe)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
+    maintenance = Maintenance(database.connect, registry)
+    watch = CommitWatch(metrics, health.set_ready, database.probe, on_commit=maintenance.wake)
     entrance = Entrance(settings.access, settings.tls, database.pool)
     resolver = Resolver(database.connect, registry)
     labels = LabelsKind(resolver.wake)
@@ -199,6 +201,7 @@ async def _serve(
             tasks.create_task(watch.run()),
             tasks.create_task(LedgerHorizon(database.connect, timedelta(days=settings.dead_letters.kept_days)).run()),
             tasks.create_task(resolver.run()),
+            tasks.create_task(maintenance.run()),
             *(tasks.create_task(copier.run()) for copier in copiers),
         ]
         if database.embedded is not None:

@@ -358,6 +358,7 @@ class Model(google.protobuf.message.Message):
     POSITIVE_CLASS_FIELD_NUMBER: builtins.int
     THRESHOLD_FIELD_NUMBER: builtins.int
     SAMPLING_RATE_FIELD_NUMBER: builtins.int
+    RETENTION_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project the model belongs to: a schema of the database. Default "main"."""
     name: builtins.str
@@ -426,6 +427,12 @@ class Model(google.protobuf.message.Message):
         refused. Later calls add to them. At most 10,000, each 1–256 characters. Default: none, and any class is accepted.
         """
 
+    @property
+    def retention(self) -> google.protobuf.duration_pb2.Duration:
+        """Age from which events are dropped with all that belongs to them, chunk by chunk; rows that are older by a chunk_interval
+        more are refused as EXPIRED. At least 1 day. Default: never; changed by UpdateModel.
+        """
+
     def __init__(
         self,
         *,
@@ -450,9 +457,10 @@ class Model(google.protobuf.message.Message):
         positive_class: builtins.str = ...,
         threshold: builtins.float | None = ...,
         sampling_rate: builtins.float = ...,
+        retention: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "threshold", b"threshold", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "classes", b"classes", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "positive_class", b"positive_class", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "retention", b"retention", "threshold", b"threshold", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "classes", b"classes", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "positive_class", b"positive_class", "project", b"project", "retention", b"retention", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
 
 global___Model = Model

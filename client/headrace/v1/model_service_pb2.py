@@ -22,32 +22,33 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from headrace.v1 import model_pb2 as headrace_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/v1/model_service.proto\x12\x0bheadrace.v1\x1a\x17headrace/v1/model.proto\"J\n\x14RegisterModelRequest\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x15RegisterModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0fGetModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"K\n\x11ListModelsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\x12UpdateModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x0b\x61\x64\x64_columns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x34\n\x0funknown_columns\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12#\n\x04task\x18\x06 \x01(\x0e\x32\x15.headrace.v1.TaskType\x12\x13\n\x0b\x61\x64\x64_classes\x18\x07 \x03(\t\x12\x16\n\x0epositive_class\x18\x08 \x01(\t\x12\x16\n\tthreshold\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rsampling_rate\x18\x14 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x10\n\x0e_sampling_rate\"8\n\x13UpdateModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model2\xd0\x02\n\x0cModelService\x12V\n\rRegisterModel\x12!.headrace.v1.RegisterModelRequest\x1a\".headrace.v1.RegisterModelResponse\x12G\n\x08GetModel\x12\x1c.headrace.v1.GetModelRequest\x1a\x1d.headrace.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.headrace.v1.ListModelsRequest\x1a\x1f.headrace.v1.ListModelsResponse\x12P\n\x0bUpdateModel\x12\x1f.headrace.v1.UpdateModelRequest\x1a .headrace.v1.UpdateModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/v1/model_service.proto\x12\x0bheadrace.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17headrace/v1/model.proto\"J\n\x14RegisterModelRequest\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x15RegisterModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0fGetModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"K\n\x11ListModelsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfe\x02\n\x12UpdateModelRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x0b\x61\x64\x64_columns\x18\x03 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x34\n\x0funknown_columns\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.UnknownColumns\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12#\n\x04task\x18\x06 \x01(\x0e\x32\x15.headrace.v1.TaskType\x12\x13\n\x0b\x61\x64\x64_classes\x18\x07 \x03(\t\x12\x16\n\x0epositive_class\x18\x08 \x01(\t\x12\x16\n\tthreshold\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rsampling_rate\x18\x14 \x01(\x01H\x01\x88\x01\x01\x12,\n\tretention\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_thresholdB\x10\n\x0e_sampling_rate\"8\n\x13UpdateModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model2\xd0\x02\n\x0cModelService\x12V\n\rRegisterModel\x12!.headrace.v1.RegisterModelRequest\x1a\".headrace.v1.RegisterModelResponse\x12G\n\x08GetModel\x12\x1c.headrace.v1.GetModelRequest\x1a\x1d.headrace.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.headrace.v1.ListModelsRequest\x1a\x1f.headrace.v1.ListModelsResponse\x12P\n\x0bUpdateModel\x12\x1f.headrace.v1.UpdateModelRequest\x1a .headrace.v1.UpdateModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGISTERMODELREQUEST']._serialized_start=73
-  _globals['_REGISTERMODELREQUEST']._serialized_end=147
-  _globals['_REGISTERMODELRESPONSE']._serialized_start=149
-  _globals['_REGISTERMODELRESPONSE']._serialized_end=224
-  _globals['_GETMODELREQUEST']._serialized_start=226
-  _globals['_GETMODELREQUEST']._serialized_end=274
-  _globals['_GETMODELRESPONSE']._serialized_start=276
-  _globals['_GETMODELRESPONSE']._serialized_end=329
-  _globals['_LISTMODELSREQUEST']._serialized_start=331
-  _globals['_LISTMODELSREQUEST']._serialized_end=406
-  _globals['_LISTMODELSRESPONSE']._serialized_start=408
-  _globals['_LISTMODELSRESPONSE']._serialized_end=489
-  _globals['_UPDATEMODELREQUEST']._serialized_start=492
-  _globals['_UPDATEMODELREQUEST']._serialized_end=828
-  _globals['_UPDATEMODELRESPONSE']._serialized_start=830
-  _globals['_UPDATEMODELRESPONSE']._serialized_end=886
-  _globals['_MODELSERVICE']._serialized_start=889
-  _globals['_MODELSERVICE']._serialized_end=1225
+  _globals['_REGISTERMODELREQUEST']._serialized_start=105
+  _globals['_REGISTERMODELREQUEST']._serialized_end=179
+  _globals['_REGISTERMODELRESPONSE']._serialized_start=181
+  _globals['_REGISTERMODELRESPONSE']._serialized_end=256
+  _globals['_GETMODELREQUEST']._serialized_start=258
+  _globals['_GETMODELREQUEST']._serialized_end=306
+  _globals['_GETMODELRESPONSE']._serialized_start=308
+  _globals['_GETMODELRESPONSE']._serialized_end=361
+  _globals['_LISTMODELSREQUEST']._serialized_start=363
+  _globals['_LISTMODELSREQUEST']._serialized_end=438
+  _globals['_LISTMODELSRESPONSE']._serialized_start=440
+  _globals['_LISTMODELSRESPONSE']._serialized_end=521
+  _globals['_UPDATEMODELREQUEST']._serialized_start=524
+  _globals['_UPDATEMODELREQUEST']._serialized_end=906
+  _globals['_UPDATEMODELRESPONSE']._serialized_start=908
+  _globals['_UPDATEMODELRESPONSE']._serialized_end=964
+  _globals['_MODELSERVICE']._serialized_start=967
+  _globals['_MODELSERVICE']._serialized_end=1303
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ The registry of models."""
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
 import headrace.v1.model_pb2
@@ -172,6 +173,7 @@ class UpdateModelRequest(google.protobuf.message.Message):
     POSITIVE_CLASS_FIELD_NUMBER: builtins.int
     THRESHOLD_FIELD_NUMBER: builtins.int
     SAMPLING_RATE_FIELD_NUMBER: builtins.int
+    RETENTION_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project; default as in Open."""
     name: builtins.str
@@ -196,6 +198,10 @@ class UpdateModelRequest(google.protobuf.message.Message):
     def add_classes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Classes to add; those that are there change nothing."""
 
+    @property
+    def retention(self) -> google.protobuf.duration_pb2.Duration:
+        """New age from which events are dropped, at least 1 day; 0 keeps them for ever. Default: as it is."""
+
     def __init__(
         self,
         *,
@@ -209,9 +215,10 @@ class UpdateModelRequest(google.protobuf.message.Message):
         positive_class: builtins.str = ...,
         threshold: builtins.float | None = ...,
         sampling_rate: builtins.float | None = ...,
+        retention: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "sampling_rate", b"sampling_rate", "threshold", b"threshold"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "add_classes", b"add_classes", "add_columns", b"add_columns", "name", b"name", "positive_class", b"positive_class", "project", b"project", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "retention", b"retention", "sampling_rate", b"sampling_rate", "threshold", b"threshold"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_sampling_rate", b"_sampling_rate", "_threshold", b"_threshold", "add_classes", b"add_classes", "add_columns", b"add_columns", "name", b"name", "positive_class", b"positive_class", "project", b"project", "retention", b"retention", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_sampling_rate", b"_sampling_rate"]) -> typing.Literal["sampling_rate"] | None: ...
     @typing.overload

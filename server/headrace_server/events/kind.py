@@ -14,6 +14,7 @@ from headrace_server.copying.append_landing import prepare_append
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.landing import GroupRows, Landed, Prepared
 from headrace_server.copying.target import Target
+from headrace_server.copying.touched import NotedRows, TouchedHours
 from headrace_server.copying.unique_landing import RepeatWatch, prepare_probed, prepare_straight
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.per_revision import PerRevision
@@ -26,6 +27,7 @@ from headrace_server.validation.media import MEDIA_CHECKS
 from headrace_server.validation.model_fields import model_fields
 from headrace_server.validation.row_rules import (
     EventTimeRule,
+    Expiry,
     GroupIdRequired,
     event_id_required,
     event_time_from_id,
@@ -76,6 +78,10 @@ class EventsLanding:
 
     def prepare(self, rows: GroupRows) -> Prepared:
         """Sort and encode, in the way the model's identity and the last groups ask for."""
+        hours = TouchedHours.of(rows.table.column("event_time").cast(pa.int64()).to_numpy())
+        return NotedRows(self._prepare(rows), self._model.project, self._model.sql_name, "EVENTS", hours)
+
+    def _prepare(self, rows: GroupRows) -> Prepared:
         if self._model.identity is Identity.APPEND:
             return prepare_append(self.target, rows)
         if self._watch.probe_next():
@@ -154,7 +160,8 @@ def _row_schema(model: ModelSchema) -> RowSchema:
         else:
             fields[system.name] = system_field(system.name, system.type, system.max_bytes, model)
     time_rule = EventTimeRule(model.identity is Identity.UNIQUE, model.earliest_event_time, model.latest_ahead)
-    rules: list[RowRule] = [event_id_required, event_time_from_id, time_rule, fill_observed_time, fill_model_version]
+    expiry, filled = Expiry(model.expiry), (fill_observed_time, fill_model_version)
+    rules: list[RowRule] = [event_id_required, event_time_from_id, time_rule, expiry, *filled]
     rules += [GroupIdRequired(column.sql_name) for column in model.event_columns if column.role is ColumnRole.GROUP_ID]
     for name in fields:
         refused.pop(name, None)

@@ -20,7 +20,7 @@ from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, LABEL
 from headrace_server.validation.casting import as_mask
 from headrace_server.validation.model_fields import model_fields
 from headrace_server.validation.rejections import Rejections
-from headrace_server.validation.row_rules import EventTimeRange, event_id_required
+from headrace_server.validation.row_rules import EventTimeRange, Expiry, event_id_required
 from headrace_server.validation.row_schema import Field, Moment, RowSchema
 
 
@@ -106,6 +106,7 @@ def _row_schema(model: ModelSchema) -> RowSchema | None:
     rules = (
         event_id_required,
         EventTimeRange(model.earliest_event_time, model.latest_ahead),
+        Expiry(model.expiry),
         LabelRequired(tuple(label.sql_name for label in model.labels)),
     )
     return RowSchema(fields, refused, UnknownColumns.REJECT, rules)

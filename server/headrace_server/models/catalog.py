@@ -25,7 +25,7 @@ from headrace_server.models.schema import (
 # Columns by name: another release may add more while our statements are prepared.
 _SELECT = """
     SELECT m.project, m.sql_name, m.name, m.identity, m.event_id_type, m.unknown_columns, m.earliest_event_time,
-           m.latest_ahead, m.chunk_interval, m.revision, m.created_at, m.updated_at,
+           m.latest_ahead, m.chunk_interval, m.retention, m.revision, m.created_at, m.updated_at,
            m.task, m.classes, m.positive_class, m.threshold,
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
@@ -88,9 +88,9 @@ async def insert(connection: asyncpg.Connection, schema: ModelSchema) -> None:
     await connection.execute(
         """
         INSERT INTO headrace.models (project, sql_name, name, identity, event_id_type, unknown_columns,
-                                     earliest_event_time, latest_ahead, chunk_interval, task, classes,
+                                     earliest_event_time, latest_ahead, chunk_interval, retention, task, classes,
                                      positive_class, threshold)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """,
         schema.project,
         schema.sql_name,
@@ -101,6 +101,7 @@ async def insert(connection: asyncpg.Connection, schema: ModelSchema) -> None:
         schema.earliest_event_time,
         schema.latest_ahead,
         schema.chunk_interval,
+        schema.retention,
         *_task(schema),
     )
     await _insert_columns(connection, schema, 0)
@@ -112,14 +113,15 @@ async def advance(connection: asyncpg.Connection, before: ModelSchema, after: Mo
     await connection.execute(
         """
         UPDATE headrace.models
-        SET revision = revision + 1, updated_at = now(), unknown_columns = $3, chunk_interval = $4,
-            task = $5, classes = $6, positive_class = $7, threshold = $8
+        SET revision = revision + 1, updated_at = now(), unknown_columns = $3, chunk_interval = $4, retention = $5,
+            task = $6, classes = $7, positive_class = $8, threshold = $9
         WHERE project = $1 AND sql_name = $2
         """,
         after.project,
         after.sql_name,
         after.unknown_columns.name,
         after.chunk_interval,
+        after.retention,
         *_task(after),
     )
     await connection.executemany(
@@ -204,6 +206,7 @@ def _schema(row: asyncpg.Record) -> ModelSchema:
         earliest_event_time=row["earliest_event_time"],
         latest_ahead=row["latest_ahead"],
         chunk_interval=row["chunk_interval"],
+        retention=row["retention"],
         revision=row["revision"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

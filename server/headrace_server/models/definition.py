@@ -87,6 +87,7 @@ class ModelDefinition:
         earliest_event_time: First event_time accepted.
         latest_ahead: How far ahead of the clock an event_time may be.
         chunk_interval: Time span of a chunk.
+        retention: Age from which events are dropped; None: never.
     """
 
     name: str
@@ -98,3 +99,4 @@ class ModelDefinition:
     earliest_event_time: datetime = EARLIEST_EVENT_TIME
     latest_ahead: timedelta = LATEST_AHEAD
     chunk_interval: timedelta = CHUNK_INTERVAL
+    retention: timedelta | None = None

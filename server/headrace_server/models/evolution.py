@@ -26,7 +26,10 @@ MAX_VERSION_BYTES = 128
 SHORTEST_CHUNK = timedelta(hours=1)
 LONGEST_CHUNK = timedelta(days=365)
 LONGEST_AHEAD = timedelta(days=3_650)
+SHORTEST_RETENTION = timedelta(days=1)
+LONGEST_RETENTION = timedelta(days=36_500)
 
+RETENTION_RANGE = "must be between 1 and 36,500 days"
 UNSTORABLE = "holds NUL or half of a surrogate pair, which PostgreSQL cannot store"
 
 # A row has to fit a page of 8 KiB; longer texts, lists and documents move out of it, numbers cannot.
@@ -56,6 +59,7 @@ def create(project: str, definition: ModelDefinition, version: str = "") -> Mode
         earliest_event_time=definition.earliest_event_time,
         latest_ahead=definition.latest_ahead,
         chunk_interval=definition.chunk_interval,
+        retention=definition.retention,
         revision=0,
         created_at=datetime.fromtimestamp(0, UTC),
         updated_at=datetime.fromtimestamp(0, UTC),
@@ -111,6 +115,19 @@ def sample(schema: ModelSchema, rate: float) -> ModelSchema:
     if rate == schema.sampling_rate:
         return schema
     return replace(schema, sampling=(*schema.sampling, SamplingRate(datetime.now(UTC), rate)))
+
+
+def set_retention(schema: ModelSchema, retention: timedelta) -> ModelSchema:
+    """Return the schema that drops events of this age; never, if it is 0.
+
+    Raises:
+        ModelInvalidError: It is none that can be kept.
+    """
+    if not retention:
+        return replace(schema, retention=None)
+    if not SHORTEST_RETENTION <= retention <= LONGEST_RETENTION:
+        raise _invalid({"retention": f"{RETENTION_RANGE}, or 0 for ever"})
+    return replace(schema, retention=retention)
 
 
 def add_columns(schema: ModelSchema, columns: Sequence[ColumnLike], field: str = "model.columns") -> ModelSchema:
@@ -212,6 +229,8 @@ def _faulty_limits(definition: ModelDefinition) -> dict[str, str]:
         faults["model.chunk_interval"] = "must be between 1 hour and 365 days"
     if not timedelta() <= definition.latest_ahead <= LONGEST_AHEAD:
         faults["model.latest_event_time_ahead"] = "must be between 0 and 3,650 days"
+    if definition.retention is not None and not SHORTEST_RETENTION <= definition.retention <= LONGEST_RETENTION:
+        faults["model.retention"] = RETENTION_RANGE
     return faults
 
 

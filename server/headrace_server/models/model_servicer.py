@@ -66,5 +66,6 @@ class ModelServicer(ModelServiceServicer):
             request.revision,
             sampling_rate=request.sampling_rate if request.HasField("sampling_rate") else None,
             task=wire.asked_task(request),
+            retention=wire.retention(request),
         )
         return pb.UpdateModelResponse(model=wire.to_proto(schema))

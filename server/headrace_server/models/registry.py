@@ -131,6 +131,7 @@ class Registry:
         *,
         sampling_rate: float | None = None,
         task: TaskDefinition = _AS_IT_IS,
+        retention: timedelta | None = None,
     ) -> ModelSchema:
         """Add columns, roles and classes to a model or change its policies.
 
@@ -142,11 +143,12 @@ class Registry:
             revision: The revision the caller has seen; 0 for any.
             sampling_rate: Share of events to keep from now on; None leaves it.
             task: What the model is for, where it is not said yet; classes to add; a new threshold.
+            retention: Age from which events are dropped, 0 for never; None leaves it.
 
         Raises:
             ModelNotFoundError: There is no such model.
             RevisionConflictError: The model has changed since.
-            ModelInvalidError: A column or the rate is not possible, or the task lacks one.
+            ModelInvalidError: A column, the rate or the retention is not possible, or the task lacks a column.
             TypeConflictError: A column or the task is registered otherwise.
             DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
         """
@@ -157,13 +159,16 @@ class Registry:
         def grown(standing: ModelSchema) -> ModelSchema:
             schema = evolution.add_columns(standing, add_columns, field="add_columns")
             schema = evolution.sample(schema, sampling_rate) if sampling_rate is not None else schema
+            if retention is not None:
+                schema = evolution.set_retention(schema, retention)
             schema = model_task.settle(schema, task, "")
             return schema if unknown_columns is None else replace(schema, unknown_columns=unknown_columns)
 
         # Columns, roles and classes are only ever added, so even a stale schema that has them all is proof enough; of a
         # policy it is none.
         known = self._cache.get(key)
-        sets_policy = unknown_columns is not None or task.threshold is not None or sampling_rate is not None
+        policies = (unknown_columns, task.threshold, sampling_rate, retention)
+        sets_policy = any(policy is not None for policy in policies)
         if known and not sets_policy and not revision and grown(known) is known:
             return known
 

@@ -78,6 +78,7 @@ class ModelSchema:
         earliest_event_time: First event_time accepted.
         latest_ahead: How far ahead of the clock an event_time may be.
         chunk_interval: Time span of a chunk of its hypertables.
+        retention: Age from which its events are dropped; None: never.
         revision: Grows by one with each change.
         sampling: Its rates of sampling, oldest first; none where every event is kept and always was.
         task: What the model is for; None where nobody said.
@@ -97,6 +98,7 @@ class ModelSchema:
     earliest_event_time: datetime
     latest_ahead: timedelta
     chunk_interval: timedelta
+    retention: timedelta | None
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -110,6 +112,11 @@ class ModelSchema:
     def sampling_rate(self) -> float:
         """Share of its events that is kept now."""
         return self.sampling[-1].rate if self.sampling else 1.0
+
+    @property
+    def expiry(self) -> timedelta | None:
+        """Age from which rows are refused: their chunk may be dropped at any moment."""
+        return None if self.retention is None else self.retention + self.chunk_interval
 
     @cached_property
     def labels(self) -> tuple[ModelColumn, ...]:

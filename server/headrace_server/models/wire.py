@@ -51,6 +51,8 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
     model.earliest_event_time.FromDatetime(schema.earliest_event_time)
     model.latest_event_time_ahead.FromTimedelta(schema.latest_ahead)
     model.chunk_interval.FromTimedelta(schema.chunk_interval)
+    if schema.retention is not None:
+        model.retention.FromTimedelta(schema.retention)
     model.create_time.FromDatetime(schema.created_at)
     model.update_time.FromDatetime(schema.updated_at)
     if schema.labels:
@@ -100,6 +102,7 @@ def definition(model: model_pb2.Model) -> ModelDefinition:
         chunk_interval=_span(model.chunk_interval, "model.chunk_interval", faults)
         if model.HasField("chunk_interval")
         else CHUNK_INTERVAL,
+        retention=_span(model.retention, "model.retention", faults) or None,
     )
     _require_none(faults)
     return result
@@ -138,6 +141,20 @@ def unknown_columns(value: int) -> UnknownColumns | None:
     """
     faults: dict[str, str] = {}
     result = _choice(UnknownColumns, value, "unknown_columns", faults)
+    _require_none(faults)
+    return result
+
+
+def retention(request: model_service_pb2.UpdateModelRequest) -> timedelta | None:
+    """Return the retention that an UpdateModel call names, 0 for ever; None when it names none.
+
+    Raises:
+        ModelInvalidError: It is no span of time.
+    """
+    if not request.HasField("retention"):
+        return None
+    faults: dict[str, str] = {}
+    result = _span(request.retention, "retention", faults)
     _require_none(faults)
     return result
 

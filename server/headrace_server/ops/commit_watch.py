@@ -29,14 +29,20 @@ class CommitWatch:
         metrics: Where commits are counted.
         set_ready: Says whether calls are welcome.
         probe: Asks the database whether it would take a commit; raises if not.
+        on_commit: Called after each commit; must not block.
     """
 
     def __init__(
-        self, metrics: Metrics, set_ready: Callable[[bool], Awaitable[None]], probe: Callable[[], Awaitable[None]]
+        self,
+        metrics: Metrics,
+        set_ready: Callable[[bool], Awaitable[None]],
+        probe: Callable[[], Awaitable[None]],
+        on_commit: Callable[[], None],
     ) -> None:
         self._metrics = metrics
         self._set_ready = set_ready
         self._probe = probe
+        self._on_commit = on_commit
         self._failed = asyncio.Event()
         self._failed_at = 0.0
         self._committed_since = True
@@ -46,6 +52,7 @@ class CommitWatch:
         self._committed_since = True
         self._metrics.group_rows.observe(rows)
         self._metrics.copy_duration_seconds.observe(seconds)
+        self._on_commit()
 
     def settled(self, batch: PendingBatch, result: result_pb2.BatchResult, letters: int) -> None:
         """Count what became of a batch's rows."""

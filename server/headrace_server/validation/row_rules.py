@@ -74,6 +74,27 @@ class EventTimeRange:
 
 
 @dataclass(frozen=True)
+class Expiry:
+    """Refuses rows whose event is beyond the model's retention.
+
+    Attributes:
+        age: Age of an event from which on; None: never. Includes a chunk's span, so that no chunk that is about to be
+            dropped is written to.
+    """
+
+    age: timedelta | None
+
+    def __call__(self, columns: dict[str, pa.Array], row_count: int, moment: Moment, rejections: Rejections) -> None:
+        """Apply the rule."""
+        times = columns.get("event_time")
+        if times is None or self.age is None:
+            return
+        earliest = moment.observed - self.age
+        expired = as_mask(pc.less(times, pa.scalar(earliest, TIMESTAMP)))
+        rejections.add("EXPIRED", "event_time", expired, f"the event is older than {self.age}, what the model keeps")
+
+
+@dataclass(frozen=True)
 class EventTimeRule:
     """Demands an event_time, within the model's range.
 

@@ -58,6 +58,7 @@ def schema(name, project="main"):
         earliest_event_time=datetime(1990, 1, 1, tzinfo=UTC),
         latest_ahead=timedelta(days=1),
         chunk_interval=timedelta(days=7),
+        retention=None,
         revision=3,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         updated_at=datetime(2026, 1, 1, tzinfo=UTC),

@@ -37,7 +37,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 async def watch(world: World) -> AsyncIterator[CommitWatch]:
-    watch = CommitWatch(Metrics(version="0", instance="test"), world.set_ready, world.probe)
+    watch = CommitWatch(Metrics(version="0", instance="test"), world.set_ready, world.probe, lambda: None)
     running = asyncio.create_task(watch.run())
     yield watch
     running.cancel()
