@@ -218,15 +218,20 @@ async def _serve(
         await health.drain()
         streams.drain(round(settings.drain.grace_s * 1000))
         http.stop()
-        if not await grace.covers(lambda: streams.is_quiet and all(copier.idle for copier in copiers)):
-            log.warning("streams_ended", streams=len(streams.sessions))
-            streams.end_streams()
-            await asyncio.sleep(LAST_WORDS_S)
+        await _settle_streams(streams, copiers, grace)
         await server.stop(0)
         if not await grace.covers(doors.done):
             doors.cancel()
         for task in background:
             task.cancel()
+
+
+async def _settle_streams(streams: IngestServicer, copiers: Sequence[Copier], grace: Grace) -> None:
+    """Wait until what streams sent is settled and they are gone; those that stay beyond the grace are ended."""
+    if not await grace.covers(lambda: streams.is_quiet and all(copier.idle for copier in copiers)):
+        log.warning("streams_ended", streams=len(streams.sessions))
+        streams.end_streams()
+        await asyncio.sleep(LAST_WORDS_S)
 
 
 def _show(metrics: Metrics, budgets: Sequence[MemoryBudget], copiers: Sequence[Copier], database: Database) -> None:
