@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace import wire
+from headrace.arrow_values import add_values
 from headrace.columns import MixedColumn, UnencodableRows, add_column
 
 BLOCK_ROWS = 512
@@ -40,10 +41,11 @@ def add_columns(columns: Any, cells: Mapping[str, Sequence[object]], count: int)
         MixedColumn: The values of a column need several kinds of column.
         UnencodableRows: Some values cannot be written.
     """
-    pieces: dict[str, list[Any] | None] = {name: [] for name in cells}
+    left = {name: values for name, values in cells.items() if not add_values(columns, name, values)} if count else {}
+    pieces: dict[str, list[Any] | None] = {name: [] for name in left}
     if count > BLOCK_ROWS:
         for start in range(0, count, BLOCK_ROWS):
-            for name, values in cells.items():
+            for name, values in left.items():
                 written = pieces[name]
                 if written is not None:
                     piece = _piece(name, values[start : start + BLOCK_ROWS])
@@ -51,7 +53,7 @@ def add_columns(columns: Any, cells: Mapping[str, Sequence[object]], count: int)
                         pieces[name] = None
                     else:
                         written.append(piece)
-    for name, values in cells.items():
+    for name, values in left.items():
         written = pieces[name]
         if not written or not _join(columns, written, count):
             add_column(columns, name, values)

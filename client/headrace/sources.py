@@ -13,6 +13,7 @@ from itertools import islice
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from headrace import arrow_values
 from headrace.errors import InvalidArgumentError
 from headrace.rows import columns_of
 from headrace.table import RowTable, Table
@@ -157,6 +158,7 @@ def _time(value: object) -> object:
 
 def _of_rows(source: Iterable[Any], rows: int) -> Iterator[Chunk]:
     iterator = iter(source)
+    arrow_values.load()
     while chunk := list(islice(iterator, rows)):
         stranger = next((row for row in chunk if not isinstance(row, Mapping)), None)
         if stranger is not None:
@@ -169,5 +171,6 @@ def _of_lists(source: Mapping[str, Any], rows: int) -> Iterator[Chunk]:
     lengths = {name: len(values) for name, values in plain.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidArgumentError(f"columns have different lengths: {lengths}")
+    arrow_values.load()
     for start in range(0, max(lengths.values(), default=0), rows):
         yield RowChunk({name: values[start : start + rows] for name, values in plain.items()})
