@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,6 +66,10 @@ def serve(
 
 
 def _run(settings: Settings) -> None:
+    from headrace_server.ops.allocator import bound_arenas
+
+    bound_arenas()
+    sys.meta_path.insert(0, _NoPandas())
     import asyncpg
     import uvloop
 
@@ -95,6 +100,17 @@ def _run(settings: Settings) -> None:
         ]
     if mendable:
         fail("\n".join(map(str, mendable)))
+
+
+class _NoPandas(MetaPathFinder):
+    """Says that pandas is not installed.
+
+    pyarrow imports it, where it is, to see whether a list might be one of its own: 60 MB that a service has no use for.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the service does without pandas", name=name)
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:

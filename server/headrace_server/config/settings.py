@@ -123,7 +123,7 @@ class Database(Group):
 class Intake(Group):
     """What is taken in, and how much of it at a time."""
 
-    memory_budget_bytes: Annotated[ByteSize, Field(ge=MIB)] = ByteSize(128 * MIB)
+    memory_budget_bytes: Annotated[ByteSize, Field(ge=MIB)] = ByteSize(64 * MIB)
     """Memory for all batches between the socket and their commit. What does not fit is not read: producers wait."""
     max_batch_bytes: Annotated[ByteSize, Field(ge=KIB, le=64 * MIB)] = ByteSize(4 * MIB)
     """Largest batch, serialized; gRPC's customary limit. At least 1 KiB, at most 64 MiB."""

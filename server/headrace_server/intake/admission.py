@@ -17,8 +17,8 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-FIRST_BYTES = 512 * 1024
-SMALLEST_BYTES = 64 * 1024
+FIRST_BYTES = 64 * 1024
+SMALLEST_BYTES = 16 * 1024
 SILENT_BYTES = 4 * 1024
 SILENCE_S = 0.25
 READING_SHARE = 0.25  # of the memory for batches: what may be read and not yet taken apart

@@ -154,7 +154,9 @@ class IngestSession:
             finally:
                 posted.arrived(0)
             try:
-                await self._on_message(_parse(message), len(message), reservation, producer, opening)
+                request, size_bytes = _parse(message), len(message)
+                del message  # as large again as what it has become
+                await self._on_message(request, size_bytes, reservation, producer, opening)
             except BaseException:
                 reservation.release()
                 raise
