@@ -26,6 +26,6 @@ class Scale:
         return max(1_000, round(self.rows * part / 1_000) * 1_000)
 
 
-NORMAL = Scale(rounds=5, rows=120_000, seconds=8.0, millions=20)
+NORMAL = Scale(rounds=5, rows=240_000, seconds=8.0, millions=20)
 QUICK = Scale(rounds=1, rows=40_000, seconds=2.0, millions=3)
 FULL = Scale(rounds=7, rows=300_000, seconds=20.0, millions=20)

@@ -30,13 +30,19 @@ class Target:
 
 
 TARGETS = (
-    Target("ratio.columns_append_vs_copy", 0.90, "columns, APPEND, against raw COPY into the same table"),
-    Target("ratio.columns_unique_vs_copy", 0.90, "columns, UNIQUE, against raw COPY into the same table"),
-    Target("ratio.columns_append_vs_asyncpg_best", 1.2, "columns, APPEND, against the best asyncpg script"),
-    Target("ratio.columns_unique_vs_asyncpg_best", 0.9, "columns, UNIQUE, against the best asyncpg script"),
-    Target("ratio.columns_vs_asyncpg_1000", 2.5, "columns against asyncpg COPY in calls of 1,000 rows"),
-    Target("ratio.columns_vs_executemany", 15, "columns against executemany"),
-    Target("ratio.columns_vs_json_service", 10, "columns against the JSON service"),
+    Target(
+        "ratio.columns_append_vs_copy", 0.90, "columns, APPEND, of a DataFrame, against raw COPY into the same table"
+    ),
+    Target(
+        "ratio.columns_unique_vs_copy", 0.90, "columns, UNIQUE, of a DataFrame, against raw COPY into the same table"
+    ),
+    Target("ratio.dicts_append_vs_copy", 0.90, "the same from dicts, APPEND"),
+    Target("ratio.dicts_unique_vs_copy", 0.90, "the same from dicts, UNIQUE"),
+    Target("ratio.columns_append_vs_asyncpg_best", 1.2, "from dicts, APPEND, against the best asyncpg script"),
+    Target("ratio.columns_unique_vs_asyncpg_best", 0.9, "from dicts, UNIQUE, against the best asyncpg script"),
+    Target("ratio.columns_vs_asyncpg_1000", 2.5, "from dicts, against asyncpg COPY in calls of 1,000 rows"),
+    Target("ratio.columns_vs_executemany", 15, "from dicts, against executemany"),
+    Target("ratio.columns_vs_json_service", 10, "from dicts, against the JSON service"),
     Target("ratio.columns_repeats_01pct_vs_copy", 0.5, "UNIQUE with 0.1 % repeats, against raw COPY"),
     Target("ratio.columns_repeats_100pct_vs_copy", 0.3, "UNIQUE with 100 % repeats, against raw COPY"),
     Target("dead_per_stored.repeats_01pct", 1.2, "dead tuples a stored row, 0.1 % repeats", at_most=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.arena import Arena
 from benchmarks.contest import Subject, contest
 from benchmarks.groups import GroupSize
-from benchmarks.headrace_paths.publish import Publish
+from benchmarks.headrace_paths.publish import Publish, as_frame
 from benchmarks.headrace_paths.unary import Unary
 from benchmarks.headrace_paths.wire_stream import WireStream, column_form, json_form, row_form
 from benchmarks.outcome import Outcome
@@ -41,7 +41,7 @@ def run(arena: Arena, scale: Scale) -> Outcome:
         uuids = [table(f"{stem}_uuid", identity, EventIdType.UUID) for stem in ("copy", "columns")]
         subjects += [
             RawCopy(arena, f"copy, uuid, {what}", uuids[0], full, CopySource(arena, uuids[0], groups)),
-            Publish(arena, f"columns, uuid, {what}", uuids[1], full),
+            Publish(arena, f"columns, uuid, {what}", uuids[1], full, as_frame),
         ]
     results = contest(arena, subjects, max(1, scale.rounds - 2))
     outcome = Outcome(grids=[results.grid("Ways in, 13 columns", "copy_limit", NOTE)])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.arena import Arena
 from benchmarks.contest import Results, Subject, contest
-from benchmarks.headrace_paths.publish import Publish
+from benchmarks.headrace_paths.publish import Publish, as_dicts
 from benchmarks.outcome import Outcome
 from benchmarks.peers.adbc_ingest import AdbcIngest
 from benchmarks.peers.asyncpg_copy import AsyncpgCopy
@@ -20,7 +20,7 @@ from benchmarks.tables import Table, make_table
 from headrace import Identity
 
 SIZES = (1_000, 4_000, 20_000, 100_000)
-COLUMNS = "headrace_columns"
+DICTS = "headrace_dicts"
 Peer = Callable[[Arena, str, Table, int, int], Subject]
 # Each with the share of a turn's rows it gets: the slow ones would take the whole time.
 PEERS: dict[str, tuple[Peer, float]] = {
@@ -44,20 +44,20 @@ def run(arena: Arena, scale: Scale) -> Outcome:
     )
     outcome = Outcome(
         grids=[
-            append.grid("Peers, 13 columns, a table without unique index (APPEND)", COLUMNS, note),
-            unique.grid("Peers, 13 columns, unique (event_id, event_time)", COLUMNS),
+            append.grid("Peers, 13 columns, a table without unique index (APPEND)", DICTS, note),
+            unique.grid("Peers, 13 columns, unique (event_id, event_time)", DICTS),
         ]
     )
     figures = outcome.figures
     for what, results in (("append", append), ("unique", unique)):
         figures[f"ratio.columns_{what}_vs_asyncpg_best"] = _against_best(results, "asyncpg COPY")
         figures[f"ratio.columns_{what}_vs_psycopg_best"] = _against_best(results, "psycopg COPY")
-    figures["ratio.columns_vs_asyncpg_1000"] = append.ratio(COLUMNS, "asyncpg COPY 1,000").median
+    figures["ratio.columns_vs_asyncpg_1000"] = append.ratio(DICTS, "asyncpg COPY 1,000").median
     figures["ratio.columns_vs_executemany"] = _against_best(append, "asyncpg executemany")
     figures["ratio.columns_vs_unnest"] = _against_best(append, "asyncpg UNNEST")
     figures["ratio.columns_vs_adbc"] = _against_best(append, "ADBC ingest")
     figures["ratio.columns_vs_json_service"] = _against_best(append, "JSON service")
-    figures["ratio.columns_vs_naive_grpc"] = append.ratio(COLUMNS, "naive gRPC").median
+    figures["ratio.columns_vs_naive_grpc"] = append.ratio(DICTS, "naive gRPC").median
     return outcome
 
 
@@ -65,7 +65,7 @@ def _contest(arena: Arena, scale: Scale, identity: Identity, names: list[str]) -
     def table(stem: str) -> Table:
         return make_table(arena, stem, THIRTEEN, identity)
 
-    subjects: list[Subject] = [Publish(arena, COLUMNS, table("columns"), scale.rows)]
+    subjects: list[Subject] = [Publish(arena, DICTS, table("dicts"), scale.rows, as_dicts)]
     for name in names:
         peer, share = PEERS[name]
         rows = scale.share(share)
@@ -80,4 +80,4 @@ def _contest(arena: Arena, scale: Scale, identity: Identity, names: list[str]) -
 
 def _against_best(results: Results, peer: str) -> float:
     """Return headrace's speed against the peer at the batch size that suits it best."""
-    return min(results.ratio(COLUMNS, name).median for name in results.turns if name.startswith(f"{peer} "))
+    return min(results.ratio(DICTS, name).median for name in results.turns if name.startswith(f"{peer} "))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.arena import Arena
 from benchmarks.contest import contest
 from benchmarks.groups import GroupSize
-from benchmarks.headrace_paths.publish import Publish
+from benchmarks.headrace_paths.publish import Publish, as_dicts
 from benchmarks.outcome import Outcome
 from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import THIRTEEN, Row
@@ -24,7 +24,8 @@ class PublishAgain(Publish):
     """Publishes rows of which a share was published before."""
 
     def __init__(self, arena: Arena, name: str, table: Table, row_count: int, share: float) -> None:
-        super().__init__(arena, name, table, row_count)
+        super().__init__(arena, name, table, row_count, as_dicts)
+        self._rows: Sequence[Row] = ()
         self._share = share
         self._known: Sequence[Row] = ()
         self._repeats = 0

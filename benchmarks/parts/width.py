@@ -6,7 +6,7 @@ from benchmarks.arena import Arena
 from benchmarks.contest import Subject, contest
 from benchmarks.figures import Line, rounded
 from benchmarks.groups import GroupSize
-from benchmarks.headrace_paths.publish import Publish
+from benchmarks.headrace_paths.publish import Publish, as_dicts
 from benchmarks.outcome import Grid, Outcome
 from benchmarks.peers.raw_copy import CopySource, RawCopy
 from benchmarks.rows import wide
@@ -28,7 +28,7 @@ def run(arena: Arena, scale: Scale) -> Outcome:
         copied = make_table(arena, "copy", shape, Identity.APPEND)
         subjects: list[Subject] = [
             RawCopy(arena, "copy", copied, rows, CopySource(arena, copied, GroupSize(arena))),
-            Publish(arena, "columns", make_table(arena, "columns", shape, Identity.APPEND), rows),
+            Publish(arena, "columns", make_table(arena, "columns", shape, Identity.APPEND), rows, as_dicts),
         ]
         results = contest(arena, subjects, max(1, scale.rounds - 2))
         cost = results.cost("columns").median
