@@ -4,8 +4,9 @@ Arrow looks at each value once, in C, and refuses to mix kinds; only what it tak
 written here (truth values, whole numbers, floats, texts, times). Everything else is left to columns.py, which names the
 rows at fault. Measured on rows of 13 columns: 2.0 µs a row by Python's loops in blocks, 0.8 by Arrow.
 
-The light client has no pyarrow, and importing it takes a tenth of a second: so log()'s thread uses it only where the
-process has it loaded, and publish(), which has many rows, loads it where it is installed.
+The light client has no pyarrow, and importing it takes a tenth of a second; its first look at a list imports pandas
+too, where that is installed, and takes half a second more. So log()'s thread uses it only where the process has both
+loaded, and publish(), which has many rows, loads them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from itertools import repeat
 from operator import sub
 from typing import Any
@@ -25,7 +27,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def load() -> None:
     """Import pyarrow if it is installed: many rows are about to come."""
     with suppress(ImportError):
-        import pyarrow  # noqa: F401, PLC0415 -- see above
+        import pyarrow as pa  # noqa: PLC0415 -- see above
+
+        pa.array([])
 
 
 def add_values(columns: Any, name: str, values: Sequence[object]) -> bool:
@@ -37,9 +41,9 @@ def add_values(columns: Any, name: str, values: Sequence[object]) -> bool:
         values: One value a row; None is null.
 
     Returns:
-        False when pyarrow is not loaded, or is not sure of these values (nothing is written then).
+        False when pyarrow is not at hand, or is not sure of these values (nothing is written then).
     """
-    if "pyarrow" not in sys.modules:
+    if "pyarrow" not in sys.modules or ("pandas" not in sys.modules and _pandas_is_installed()):
         return False
     array = _times(values) if type(values[0]) is datetime else _plain(values)
     if array is None:
@@ -47,6 +51,11 @@ def add_values(columns: Any, name: str, values: Sequence[object]) -> bool:
     from headrace.arrow_columns import add_array  # noqa: PLC0415 -- imports pyarrow
 
     return add_array(columns, name, array)
+
+
+@cache
+def _pandas_is_installed() -> bool:
+    return find_spec("pandas") is not None
 
 
 @cache

@@ -101,8 +101,11 @@ def test_texts_of_an_enum_are_its_values() -> None:
     assert by_arrow([Colour.RED, "blue"]) == by_python([Colour.RED, "blue"])
 
 
-def test_without_pyarrow_in_the_process_everything_is_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pyarrow")
+@pytest.mark.parametrize("library", ["pyarrow", "pandas"])
+def test_without_its_libraries_in_the_process_everything_is_left_to_python(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, library)
     assert by_arrow([1.5]) is None
 
 
