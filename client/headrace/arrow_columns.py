@@ -1,8 +1,8 @@
 """Arrow arrays → wire columns, from memory to memory.
 
-`add_array` writes an array of any type that has a wire form: booleans, integers, floats, texts, dictionaries of texts,
-times, lists of numbers of one length (vectors), lists of texts. It says False of any other, which the caller then
-writes as Python values.
+`add_array` writes an array of any type that has a wire form: booleans, numbers, texts, dictionaries of texts, times,
+lists of numbers of one length (vectors), lists of texts. It says False of any other, which the caller then writes as
+Python values.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def add_array(columns: Any, name: str, array: Any) -> bool:
     if found is None:
         return False
     kind, dimension = found
+    if kind is ValueType.CATEGORY and array.dictionary.null_count:  # a null that is a word of the dictionary
+        array = array.dictionary_decode().dictionary_encode()
     column = columns.add()
     column.name = name
     if array.null_count:
@@ -75,7 +77,7 @@ def value_type(array: Any) -> tuple[ValueType, int] | None:
     tests = (
         (types.is_boolean, ValueType.BOOL),
         (lambda t: types.is_integer(t) and not types.is_uint64(t), ValueType.INT64),
-        (types.is_floating, ValueType.FLOAT64),
+        (lambda t: types.is_floating(t) or types.is_decimal(t), ValueType.FLOAT64),
         (is_text, ValueType.STRING),
         (lambda t: types.is_timestamp(t) or types.is_date(t), ValueType.TIMESTAMP),
     )
@@ -102,6 +104,15 @@ def as_times(array: Any) -> Any:
             with suppress(pa.ArrowInvalid):
                 return array.cast(pa.string()).cast(pa.timestamp("us", zone))
     return array
+
+
+def without_views(batch: Any) -> Any:
+    """Return a batch whose texts and bytes are not views, which Arrow cannot take rows of."""
+    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    for index, kind in enumerate(batch.schema.types):
+        if kind in views:
+            batch = batch.set_column(index, batch.schema.names[index], batch.column(index).cast(views[kind]))
+    return batch
 
 
 def is_text(kind: Any) -> bool:

@@ -1,7 +1,7 @@
 """DataFrames, Arrow data and files as chunks; needs pyarrow (the extra `headrace[frames]`), imported with first use.
 
-Everything comes in as Arrow record batches: pandas by its own conversion, polars and the rest through the Arrow C
-stream interface, .parquet and .csv by pyarrow's readers, batch by batch. A column of a type that has a wire form goes
+Everything comes in as Arrow record batches: pandas by its own conversion, polars, DuckDB and all the rest through the
+Arrow C stream interface, files by files.py, batch by batch. A column of a type that has a wire form goes
 from Arrow's memory to the wire without Python values (arrow_columns.py); any other one as Python values.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.columns import add_column, add_micros_column
 from headrace.errors import InvalidArgumentError
 from headrace.kinds import NULL, common_kind, kind_of
-from headrace.sources import Chunk, Names, RowChunk, TypeOfValues
+from headrace.sources import Chunk, Names, RowChunk, TypeOfValues, chunks_of_lists
 from headrace.table import Table
 
 try:
@@ -28,7 +28,7 @@ except ImportError as error:
         "DataFrames, Arrow data and files need pyarrow: pip install 'headrace[frames]'"
     ) from error
 
-from headrace import arrow_columns
+from headrace import arrow_columns, files
 
 if TYPE_CHECKING:
     from headrace.schema import ValueType
@@ -38,14 +38,24 @@ def chunks(source: Any, rows: int, *, nan: str) -> Iterator[Chunk]:
     """Yield the source in chunks of up to `rows` rows; see sources.chunks.
 
     Raises:
-        InvalidArgumentError: The file is of no known kind, or not there.
+        InvalidArgumentError: The file cannot be read, two columns have one name, or a type is none of Arrow's.
     """
     if isinstance(source, str | Path) or hasattr(source, "__fspath__"):
-        yield from _sliced(_file_batches(Path(source), rows), rows)
+        yield from _sliced(files.batches(Path(source), rows), rows)
     elif type(source).__module__.partition(".")[0] == "pandas":
         yield from _pandas_chunks(source, rows, nan=nan)
     else:
-        yield from _sliced(pa.RecordBatchReader.from_stream(source), rows)
+        yield from _sliced(_stream(source), rows)
+
+
+def _stream(source: Any) -> Any:
+    """Return an Arrow source as a reader, whichever of the C interfaces it has."""
+    try:
+        if hasattr(source, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(source)
+        return [pa.record_batch(source)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # a type that only its library knows
+        raise InvalidArgumentError(f"cannot read a {type(source).__name__} through Arrow: {error}") from error
 
 
 _TIMES = frozenset({"event_time", "label_time"})
@@ -156,42 +166,35 @@ def _as_key(array: Any, wire: str) -> Any:
     return arrow_columns.as_times(array) if wire in _TIMES else array
 
 
-def _file_batches(path: Path, rows: int) -> Iterator[Any]:
-    """Yield the record batches of a file."""
-    if not path.is_file():
-        raise InvalidArgumentError(f"there is no file {path}")
-    name = path.name.lower()
-    if name.endswith((".parquet", ".pq")):
-        import pyarrow.parquet  # noqa: PLC0415 -- half of pyarrow's weight, needed for such files only
-
-        with pyarrow.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=rows)
-    elif name.endswith((".csv", ".csv.gz")):
-        import pyarrow.csv  # noqa: PLC0415 -- as above
-
-        convert = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-        with pyarrow.csv.open_csv(path, convert_options=convert) as reader:
-            yield from reader
-    else:
-        raise InvalidArgumentError(f"cannot read {path.name}: a .parquet or .csv file is expected")
-
-
 def _sliced(batches: Any, rows: int) -> Iterator[Chunk]:
-    """Yield record batches as chunks of up to `rows` rows."""
+    """Yield record batches, or rows by column, as chunks of up to `rows` rows."""
     for batch in batches:
-        for start in range(0, batch.num_rows, rows):
-            yield ArrowChunk(batch.slice(start, rows))
+        if isinstance(batch, Mapping):
+            yield from chunks_of_lists(batch, rows)
+            continue
+        _check_names(batch.schema.names)
+        plain = arrow_columns.without_views(batch)
+        for start in range(0, plain.num_rows, rows):
+            yield ArrowChunk(plain.slice(start, rows))
+
+
+def _check_names(names: Names) -> None:
+    """Refuse a source in which a name means two columns."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise InvalidArgumentError(f"the source has several columns called {', '.join(map(repr, twice))}")
 
 
 def _pandas_chunks(frame: Any, rows: int, *, nan: str) -> Iterator[Chunk]:
     """Yield a pandas DataFrame slice by slice; its index is not data unless it is made a column."""
+    _check_names(list(map(str, frame.columns)))
     for start in range(0, len(frame), rows):
         part = frame.iloc[start : start + rows]
         try:
             table = pa.Table.from_pandas(part, preserve_index=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of several types: value by value, so that none is lost
+        except (pa.ArrowException, TypeError):  # several types in a column, or one of pandas' own: value by value
             table = None
-        if table is None or any(map(pa.types.is_struct, table.schema.types)):  # a struct has all keys of all dicts
+        if table is None or any(map(_by_value, table.schema.types)):
             yield RowChunk({str(name): [_none_for_nan(v, nan) for v in part[name].tolist()] for name in part.columns})
             continue
         if nan == "keep":
@@ -199,6 +202,14 @@ def _pandas_chunks(frame: Any, rows: int, *, nan: str) -> Iterator[Chunk]:
                 if part[name].dtype.kind == "f":
                     table = table.set_column(index, str(name), pa.array(part[name].to_numpy(), from_pandas=False))
         yield ArrowChunk(table.combine_chunks().to_batches()[0])
+
+
+def _by_value(kind: Any) -> bool:
+    """Return whether a pandas column of this type is read value by value.
+
+    A struct has all keys of all dicts; an extension (a period) hides what its numbers mean.
+    """
+    return bool(pa.types.is_struct(kind) or isinstance(kind, pa.BaseExtensionType))
 
 
 def _none_for_nan(value: Any, nan: str) -> Any:

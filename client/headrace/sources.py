@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headrace.schema import ValueType
 
 Names: TypeAlias = Sequence[str]
+_ARROW_FACES = ("__arrow_c_stream__", "__arrow_c_array__")
 _TIME_COLUMNS = frozenset({"event_time", "label_time"})
 TypeOfValues: TypeAlias = "Callable[[Sequence[object]], tuple[ValueType, int] | str]"
 
@@ -117,9 +118,12 @@ def chunks(source: object, rows: int, *, nan: str = "null") -> Iterator[Chunk]:
     Raises:
         InvalidArgumentError: The source is of no known kind.
     """
+    fields = getattr(getattr(source, "dtype", None), "names", None)
     if isinstance(source, Mapping):
-        yield from _of_lists(source, rows)
-    elif isinstance(source, str | PathLike) or hasattr(source, "__arrow_c_stream__"):
+        yield from chunks_of_lists(source, rows)
+    elif fields:  # a structured numpy array
+        yield from chunks_of_lists({name: source[name] for name in fields}, rows)  # type: ignore[index]
+    elif isinstance(source, str | PathLike) or any(hasattr(source, face) for face in _ARROW_FACES):
         from headrace import frames  # noqa: PLC0415 -- the light client has no pyarrow
 
         yield from frames.chunks(source, rows, nan=nan)
@@ -127,8 +131,8 @@ def chunks(source: object, rows: int, *, nan: str = "null") -> Iterator[Chunk]:
         yield from _of_rows(source, rows)
     else:
         raise InvalidArgumentError(
-            f"cannot publish a {type(source).__name__}: give a list of dicts, a dict of lists, a DataFrame, Arrow data "
-            "or the path of a .parquet or .csv file"
+            f"cannot publish a {type(source).__name__}: give a list of dicts, a dict of columns, a DataFrame, Arrow "
+            "data or the path of a .parquet or .csv file"
         )
 
 
@@ -166,11 +170,32 @@ def _of_rows(source: Iterable[Any], rows: int) -> Iterator[Chunk]:
         yield RowChunk(columns_of(chunk))
 
 
-def _of_lists(source: Mapping[str, Any], rows: int) -> Iterator[Chunk]:
-    plain = {name: getattr(values, "tolist", lambda v=values: v)() for name, values in source.items()}
+def chunks_of_lists(source: Mapping[str, Any], rows: int) -> Iterator[Chunk]:
+    """Yield a dict of columns in chunks of up to `rows` rows.
+
+    Args:
+        source: Name → list, or numpy, Arrow, pandas or polars column.
+        rows: Most rows in a chunk.
+
+    Raises:
+        InvalidArgumentError: The columns differ in length.
+    """
+    plain = {name: _plain(values) for name, values in source.items()}
     lengths = {name: len(values) for name, values in plain.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidArgumentError(f"columns have different lengths: {lengths}")
     arrow_values.load()
     for start in range(0, max(lengths.values(), default=0), rows):
         yield RowChunk({name: values[start : start + rows] for name, values in plain.items()})
+
+
+def _plain(values: Any) -> Sequence[object]:
+    """Return a column of any library as Python values."""
+    if type(values).__module__ == "numpy" and values.dtype.kind == "M":
+        values = values.astype("datetime64[us]")  # of nanoseconds numpy makes bare numbers
+    for face in ("tolist", "to_pylist", "to_list"):
+        if hasattr(values, face):
+            listed: Sequence[object] = getattr(values, face)()
+            return listed
+    plain: Sequence[object] = values
+    return plain
