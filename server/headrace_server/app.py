@@ -58,6 +58,7 @@ from headrace_server.intake.interceptors import CallInterceptor
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
+from headrace_server.kafka.listener import KafkaListener
 from headrace_server.labels.kind import LabelsKind
 from headrace_server.labels.resolver import Resolver
 from headrace_server.maintenance.maintenance import Maintenance
@@ -192,6 +193,7 @@ async def _serve(
         tls=entrance.certificates.for_http if entrance.certificates is not None else None,
     )
     addresses = ServingAddresses(grpc_address, http.bind())
+    doors: list[HttpServer | KafkaListener] = [http, *_topics(service, settings)]
 
     followers = {MODELS_CHANNEL: registry.read_announced, **entrance.followers}
     async with asyncio.TaskGroup() as tasks:
@@ -206,7 +208,7 @@ async def _serve(
         ]
         if database.embedded is not None:
             background.append(tasks.create_task(database.embedded.supervise()))
-        doors = tasks.create_task(http.run())
+        opened = [tasks.create_task(door.run()) for door in doors]
         await server.start()
         await health.set_ready(True)
         log.info("serving", grpc=addresses.grpc, http=addresses.http, version=__version__, instance=instance)
@@ -217,12 +219,12 @@ async def _serve(
         grace = Grace(settings.drain.grace_s, stop)
         await health.drain()
         streams.drain(round(settings.drain.grace_s * 1000))
-        http.stop()
+        for door in doors:
+            door.stop()
         await _settle_streams(streams, copiers, grace)
         await server.stop(0)
-        if not await grace.covers(doors.done):
-            doors.cancel()
-        for task in background:
+        await grace.covers(lambda: all(task.done() for task in opened))
+        for task in (*opened, *background):
             task.cancel()
 
 
@@ -232,6 +234,11 @@ async def _settle_streams(streams: IngestServicer, copiers: Sequence[Copier], gr
         log.warning("streams_ended", streams=len(streams.sessions))
         streams.end_streams()
         await asyncio.sleep(LAST_WORDS_S)
+
+
+def _topics(service: IngestService, settings: Settings) -> list[KafkaListener]:
+    """The topics that are read: the one the settings name, or none."""
+    return [KafkaListener(service, settings.kafka)] if settings.kafka.brokers else []
 
 
 def _show(metrics: Metrics, budgets: Sequence[MemoryBudget], copiers: Sequence[Copier], database: Database) -> None:

@@ -91,6 +91,7 @@ class PendingBatch:
         origin: Producer (stream), Request (unary) or Letter (replay).
         epoch: Epoch of the session; 0 for a request or a letter.
         seq: Seq of the batch; 0 for a request or a letter.
+        through_seq: Last seq it stands for, where it stands for several; else 0.
         payload_hash: SHA-256 of the request's bytes; empty for a stream.
         target: Which landing takes the rows (copying/landing.py); None when there are no good rows.
         table: The good rows.
@@ -120,6 +121,7 @@ class PendingBatch:
     size_bytes: int
     received_at: datetime
     payload_hash: bytes = b""
+    through_seq: int = 0
     json_columns: frozenset[str] = frozenset()
     skipped: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     attempted: bool = False
@@ -128,6 +130,11 @@ class PendingBatch:
     settled: "asyncio.Future[result_pb2.BatchResult]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def last_seq(self) -> int:
+        """The ledger's last_seq once it is committed."""
+        return max(self.seq, self.through_seq)
 
     def verdicts(self) -> Verdicts:
         """Verdicts as validation leaves them: refused rows REJECTED, all others STORED until the landing says more."""

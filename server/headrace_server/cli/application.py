@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from headrace.version import __version__
-from headrace_server.cli import database, dead_letters, delivery, doctor, keys, models, projects, publish, serve
+from headrace_server.cli import (
+    database,
+    dead_letters,
+    delivery,
+    doctor,
+    kafka,
+    keys,
+    models,
+    projects,
+    publish,
+    serve,
+)
 
 application = typer.Typer(
     name="headrace",
@@ -40,4 +51,5 @@ application.add_typer(keys.verbs, name="keys")
 application.add_typer(dead_letters.verbs, name="dead-letters")
 application.command("delivery")(delivery.delivery)
 application.command("publish")(publish.publish)
+application.command("kafka")(kafka.kafka)
 application.command("doctor")(doctor.doctor)

@@ -62,10 +62,11 @@ def serve(
 
         typer.echo(as_toml(effective), nl=False)
         return
-    _run(effective.settings)
+    run_service(effective.settings)
 
 
-def _run(settings: Settings) -> None:
+def run_service(settings: Settings) -> None:
+    """Run a replica until it is stopped; ends the process with a word where something can be mended."""
     from headrace_server.ops.allocator import bound_arenas
 
     bound_arenas()
@@ -76,6 +77,7 @@ def _run(settings: Settings) -> None:
     from headrace_server import app
     from headrace_server.access.certificates import CertificateError
     from headrace_server.http.server import ListenError
+    from headrace_server.kafka.consumer import TopicUnreadableError
     from headrace_server.ops import logs
     from headrace_server.storage.edition import UnsuitableDatabaseError
     from headrace_server.storage.embedded import EmbeddedDatabaseError
@@ -91,7 +93,13 @@ def _run(settings: Settings) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.serve(settings, on_ready=_announce))
-    except* (CertificateError, ListenError, UnsuitableDatabaseError, EmbeddedDatabaseError) as group:
+    except* (
+        CertificateError,
+        ListenError,
+        TopicUnreadableError,
+        UnsuitableDatabaseError,
+        EmbeddedDatabaseError,
+    ) as group:
         mendable = _leaves(group)
     except* (OSError, *refused) as group:
         place = settings.database.place

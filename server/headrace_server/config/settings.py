@@ -207,6 +207,40 @@ class Http(Group):
     """Longest wait for a post's rows to be settled, in seconds; then it is told to send the same again (503)."""
 
 
+class Kafka(Group):
+    """A topic that is read beside the other doors, each message once. Needs the extra `headrace[kafka]`."""
+
+    brokers: str = ""
+    """Bootstrap servers, `host:port,host:port`. Default: no topic is read."""
+    topic: str = ""
+    """Topic to read; required with brokers."""
+    group: str = ""
+    """Consumer group; with the cluster, the topic and the partition it is the ledger's producer. Default:
+    `headrace-<project>-<topic>`, and `-<model>` behind it where a model is named."""
+    project: str = Field(default="main", min_length=1)
+    """Project that is written to."""
+    form: Literal["json", "batch"] = "json"
+    """What a message is: a JSON object or an array of objects, or a serialized `headrace.v1.Batch`."""
+    model: str = ""
+    """Model of JSON rows, and of batches that name none; required for JSON."""
+    model_version: str = ""
+    """Version of JSON rows, and of batches that name none."""
+    kind: Literal["events", "labels"] = "events"
+    """What JSON rows are."""
+    start: Literal["beginning", "end"] = "beginning"
+    """Where a group begins that the ledger does not know."""
+    in_flight_bytes: Annotated[ByteSize, Field(ge=KIB)] = ByteSize(16 * MIB)
+    """Bytes of batches that may wait for their commit; beyond, the partitions are paused."""
+    properties_file: Path | None = None
+    """File of further librdkafka properties, `name=value` a line: TLS, SASL, fetch sizes."""
+
+    @property
+    def reading_group(self) -> str:
+        """The consumer group in force."""
+        parts = ("headrace", self.project, self.topic, self.model)
+        return self.group or "-".join(part for part in parts if part)
+
+
 class Drain(Group):
     """How the service stops."""
 
@@ -243,6 +277,7 @@ class Settings(BaseSettings):
     dead_letters: DeadLetters = DeadLetters()
     suggest: Suggest = Suggest()
     http: Http = Http()
+    kafka: Kafka = Kafka()
     drain: Drain = Drain()
     log: Log = Log()
 
@@ -310,6 +345,11 @@ class Settings(BaseSettings):
         if database.url is not None:
             rule = "belongs to the embedded database, but database.url names another server: leave one of them out"
             found += [Contradiction(f"database.{name}", it, rule) for name, it in embedded.items() if it is not None]
+        kafka = self.kafka
+        if kafka.brokers and not kafka.topic:
+            found.append(Contradiction("kafka.topic", kafka.topic, "must be named with kafka.brokers"))
+        if kafka.brokers and kafka.form == "json" and not kafka.model:
+            found.append(Contradiction("kafka.model", kafka.model, "must be named: JSON rows do not say theirs"))
         return found
 
 

@@ -133,7 +133,7 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
         elif batch.seq > expected[producer]:
             claimed.ahead.append(batch)
         else:
-            expected[producer] += 1
+            expected[producer] = batch.last_seq + 1
             claimed.commit.append(batch)
     if committed:
         expired: dict[Origin, int] = {producer: row["results_expired_through"] for producer, row in standing.items()}
@@ -228,7 +228,7 @@ async def advance(connection: Connection, results: Iterable[tuple[PendingBatch, 
     settled: dict[Producer, _Settled] = {}
     for batch, result in results:
         if isinstance(batch.origin, Producer):
-            settled.setdefault(batch.origin, _Settled()).add(batch.seq, result)
+            settled.setdefault(batch.origin, _Settled()).add(batch.last_seq, result)
     if settled:
         projects, ids = _keys(settled)
         counts = [settled[Producer(project, key)].counts for project, key in zip(projects, ids, strict=True)]

@@ -105,12 +105,38 @@ class IngestService:
             )
         return opening
 
-    async def take_in(self, producer: Producer, epoch: int, batch: batch_pb2.Batch, size_bytes: int) -> PendingBatch:
-        """Take a stream's batch in; it waits for its commit from here on."""
-        denial = "" if current_caller().may_send(batch.kind) else denial_of(batch.kind)
-        pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch, denial=denial)
+    async def take_in(
+        self,
+        producer: Producer,
+        epoch: int,
+        batch: batch_pb2.Batch,
+        size_bytes: int,
+        *,
+        through_seq: int = 0,
+        fault: str = "",
+    ) -> PendingBatch:
+        """Take a producer's batch in; it waits for its commit from here on.
+
+        Args:
+            producer: Whose it is.
+            epoch: Epoch of the session.
+            batch: The batch.
+            size_bytes: Its size on the wire.
+            through_seq: Last seq it stands for, where a producer's seqs have gaps; 0: its own alone.
+            fault: Why it is known to be unreadable: it goes to the dead letters whole.
+
+        Raises:
+            DatabaseUnavailableError: The registry has to be asked about its model, and does not answer.
+            QuotaExceededError: There is no room for its dead letters.
+        """
+        if fault:
+            pending = self._taking_in.refuse(producer, batch, size_bytes, fault, epoch=epoch)
+        else:
+            denial = "" if current_caller().may_send(batch.kind) else denial_of(batch.kind)
+            pending = await self._taking_in.take_in(producer, batch, size_bytes, epoch=epoch, denial=denial)
         (await self.quotas.use_of(producer.project)).charge(pending.row_count, size_bytes)
         await self._check_quota(pending)
+        pending.through_seq = through_seq
         self._submit(pending)
         return pending
 

@@ -167,6 +167,24 @@ class TakingIn:
         letters = await self._letters(received, rows, validated.rejections)
         return _pending(received, kind.landing(model), validated, letters, schema.json_columns)
 
+    def refuse(
+        self, origin: Producer | Request, batch: batch_pb2.Batch, size_bytes: int, fault: str, *, epoch: int
+    ) -> PendingBatch:
+        """A batch that its door could not read: kept as one dead letter, for the reason UNDECODABLE.
+
+        Args:
+            origin: Whose it is.
+            batch: What can be said of it.
+            size_bytes: Its size on the wire.
+            fault: What is wrong with it.
+            epoch: Epoch of the session.
+        """
+        received = Received(origin, batch, size_bytes, epoch, b"", datetime.now(UTC))
+        rejections = Rejections(0)
+        rejections.note("UNDECODABLE", fault)
+        letter = _letter_of_all(batch, "UNDECODABLE", fault)
+        return _pending(received, None, _nothing(rejections), [letter])
+
     def _check_whole(self, received: Received, rows: DecodedRows) -> RecordKind:
         """Check what concerns the batch as a whole, before its model is looked for."""
         limits, size_bytes = self._limits, received.size_bytes

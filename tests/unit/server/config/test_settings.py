@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from headrace_server.config import Access, Batching, Database, Intake, Listen, Settings, Tls
+from headrace_server.config import Access, Batching, Database, Intake, Kafka, Listen, Settings, Tls
 
 
 def test_settings_made_by_hand_look_at_nothing_else(monkeypatch, tmp_path):
@@ -10,6 +10,12 @@ def test_settings_made_by_hand_look_at_nothing_else(monkeypatch, tmp_path):
     monkeypatch.setenv("HEADRACE_LISTEN_GRPC_PORT", "1")
     assert Settings().listen.grpc_port == 50_051
     assert not Settings().models.infer
+
+
+def test_a_topic_s_group_says_what_is_read_into_what():
+    assert Kafka(topic="t", model="m").reading_group == "headrace-main-t-m"
+    assert Kafka(topic="t", project="shop").reading_group == "headrace-shop-t"
+    assert Kafka(topic="t", group="mine").reading_group == "mine"
 
 
 def test_settings_are_frozen():
@@ -41,6 +47,8 @@ def test_anything_but_loopback_is_refused_at_either_door(door, host):
         ({"intake": Intake(max_batch_rows=100)}, "suggest.batch_rows"),
         ({"listen": Listen(grpc_port=8080)}, "listen.http_port"),
         ({"database": Database(url=SecretStr("postgresql://h/d"), port=5433)}, "database.port"),
+        ({"kafka": Kafka(brokers="b:9092", model="m")}, "kafka.topic"),
+        ({"kafka": Kafka(brokers="b:9092", topic="t")}, "kafka.model"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(groups, key):
