@@ -134,7 +134,7 @@ class Run:
         names = chunk.names
         events = chunk.table(source_rows, plan.event_columns(names), event_ids=ids, event_micros=micros)
         seq = self._seal(_EVENTS, events)
-        self._books[_EVENTS].result.event_ids += ids
+        self._books[_EVENTS].result.event_ids += events.event_ids
         labelled = chunk.rows_with_a_value(plan.label_names(names)) if plan.label_names(names) else ()
         if labelled:
             labels = chunk.table(source_rows, plan.label_columns(names), event_ids=ids, event_micros=micros)

@@ -287,3 +287,8 @@ def test_rows_that_are_only_validated_are_counted_nowhere(service: FakeService, 
     assert client.stats().logged == 0
     assert service.opens == []
     assert service.ledger.events("m") == []
+
+
+def test_ids_of_the_source_s_own_are_told_as_those_that_are_made(client: headrace.Client) -> None:
+    assert client.model("m").publish([{"event_id": "a", "x": 1.0}, {"event_id": "b", "x": 2.0}]).event_ids == ["a", "b"]
+    assert client.model("m").publish({"key": ["c"], "x": [1.0]}, event_id="key").event_ids == ["c"]

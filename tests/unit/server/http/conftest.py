@@ -133,7 +133,7 @@ class Door:
             metrics=self.metrics,
             gate=Gate(None),
         )
-        self.server = HttpServer(app, host="127.0.0.1", port=0, max_connections=settings.max_connections, grace_s=5)
+        self.server = HttpServer(app, host="127.0.0.1", port=0, max_connections=settings.max_connections, grace_s=30)
         self.address = self.server.bind()
 
     async def request(self, method, path, body=None, **headers) -> Answer:

@@ -1,0 +1,86 @@
+"""A page of docs/ whose code is run as it stands, from top to bottom, against a service.
+
+Blocks marked ```python, ```sql and ```sh are the page's own; what another product's code looks like stands in blocks
+marked ```python theirs (or sh theirs) and is left alone. The page's addresses are replaced by the service's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from support.service import ServiceProcess
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BLOCK = re.compile(r"^```(python|sql|sh)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@dataclass
+class DocumentationPage:
+    """A page that has been run.
+
+    Attributes:
+        names: What its Python blocks have defined.
+        rows: What each of its SQL statements returned, in order.
+        answers: What each of its curl calls was answered, in order.
+    """
+
+    text: str
+    names: dict[str, Any] = field(default_factory=dict)
+    rows: list[list[asyncpg.Record]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def cells(self, heading: str) -> list[list[str]]:
+        """Return the cells of the first table below a heading, without its own head."""
+        _, _, below = self.text.partition(f"\n## {heading}\n")
+        lines = [line for line in below.splitlines() if line.startswith("|")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+async def run_page(name: str, service: ServiceProcess, database: asyncpg.Connection, folder: Path) -> DocumentationPage:
+    """Run every block of a page, in order.
+
+    Args:
+        name: Below docs/.
+        service: What its clients speak to.
+        database: What its SQL is asked of.
+        folder: Where files are that it reads and writes: `FOLDER` in its code.
+    """
+    page = DocumentationPage((DOCS / name).read_text())
+    page.names["FOLDER"] = folder
+    for language, block in _BLOCK.findall(page.text):
+        code = block.replace("localhost:50051", service.grpc).replace("localhost:8080", service.http)
+        if language == "python":
+            await asyncio.to_thread(exec, compile(code, name, "exec"), page.names)
+        elif language == "sql":
+            for statement in filter(None, map(str.strip, code.split(";"))):
+                page.rows.append(await database.fetch(statement))
+        elif code.startswith("curl "):
+            page.answers.append(await asyncio.to_thread(_posted, code))
+    return page
+
+
+def _posted(command: str) -> dict[str, Any]:
+    """Do what a curl command does, without curl."""
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    headers, body, url = {}, "", ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "-H":
+            key, _, value = following.partition(": ")
+            headers[key] = value
+        elif word == "-d":
+            body = following
+        elif word.startswith("http"):
+            url = word
+    request = urllib.request.Request(url, body.encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        told: dict[str, Any] = json.load(answer)
+        return told
