@@ -42,7 +42,7 @@ POLL_S = 0.1
 MOST_MESSAGES = 10_000
 RETRY_S = 1.0
 TELL_BROKERS_S = 5.0
-KEEP_ALIVE_S = 3_600.0
+OPEN_AGAIN_S = 86_400.0  # an idle partition's session: the ledger forgets producers that are silent for 30 days
 CLIENT = f"headrace-kafka/{__version__}"
 
 _KINDS = {"events": batch_pb2.RECORD_KIND_EVENTS, "labels": batch_pb2.RECORD_KIND_LABELS}
@@ -77,7 +77,6 @@ class KafkaListener:
         self._waiting: deque[tuple[Partition, Span]] = deque()
         self._paused = False
         self._stopping = False
-        self._news = asyncio.Event()
         self._retry_at = 0.0
         self._told: dict[int, int] = {}
         self._tell_at = 0.0
@@ -177,6 +176,10 @@ class KafkaListener:
                 log.warning("kafka_partition_failed", place=partition.place, error=str(partition.failure))
                 self._to_open.add(number)
                 self._retry_at = monotonic() + RETRY_S
+            elif (
+                monotonic() - partition.opened_at > OPEN_AGAIN_S and not self._waiting and not partition.in_flight_bytes
+            ):
+                self._to_open.add(number)
         if self._to_open and monotonic() >= self._retry_at:
             await self._open()
         if monotonic() >= self._tell_at:
@@ -198,14 +201,14 @@ class KafkaListener:
             return
         self._to_open -= opening
         await self._in_thread(self._read_on)
-        places = {p.place: p.next_offset for p in self._partitions.values()}
+        places = {p.place: p.read_from for p in self._partitions.values()}
         log.info("kafka_partitions_opened", places=places)
 
     def _new_partition(self, number: int) -> Partition:
         settings = self._settings
         key = producer_id(self._cluster, settings.reading_group, settings.topic, number)
         producer = Producer(settings.project, key)
-        return Partition(self._service, producer, f"{settings.topic}/{number}", self._news.set)
+        return Partition(self._service, producer, f"{settings.topic}/{number}")
 
     def _read_on(self) -> None:
         """Read every partition from its next offset that was not handed on, or does not wait here."""
@@ -215,7 +218,7 @@ class KafkaListener:
         self._waiting.clear()  # read again, from where each partition stands
         self._consumer.assign(
             [
-                TopicPartition(self._settings.topic, number, partition.next_offset or first)
+                TopicPartition(self._settings.topic, number, partition.read_from or first)
                 for number, partition in self._partitions.items()
             ]
         )
@@ -236,7 +239,7 @@ class KafkaListener:
             del self._partitions[number or 0]
         elif partition.next_offset < low:
             log.error("kafka_messages_expired", place=partition.place, since=partition.next_offset, until=low)
-            partition.next_offset = low
+            partition.lowest_offset = low
             await self._in_thread(self._read_on)
 
     def _watermarks(self, number: int) -> tuple[int, int]:

@@ -11,8 +11,8 @@ fences the consumer that had the partition before, however late its batches come
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID, uuid5
 
 from headrace.v1 import ingest_service_pb2 as pb
@@ -45,21 +45,23 @@ class Partition:
         service: The way in.
         producer: Its entry in the ledger.
         place: Topic and partition as people write them.
-        wake: Called when a batch is settled; must not block.
 
     Attributes:
-        next_offset: Offset of the next message to hand on.
+        next_offset: Offset behind the last message that was handed on: the next batch's seqs begin there.
+        lowest_offset: The lowest the topic still has, where that is known to be beyond next_offset.
         committed_offset: Everything before it is committed.
         failure: Why the session is over; None while it goes on.
+        opened_at: When the session was opened, on the monotonic clock.
     """
 
     service: IngestService
     producer: Producer
     place: str
-    wake: Callable[[], None]
     next_offset: int = 0
+    lowest_offset: int = 0
     committed_offset: int = 0
     failure: BaseException | None = None
+    opened_at: float = 0.0
     _epoch: int = 0
     _in_flight: deque[_InFlight] = field(default_factory=deque)
 
@@ -74,6 +76,7 @@ class Partition:
         self.next_offset = self.committed_offset = opening.last_seq
         self._in_flight.clear()
         self.failure = None
+        self.opened_at = monotonic()
 
     async def put(self, span: Span, wait_s: float) -> None:
         """Hand a span on; its batch is settled later.
@@ -103,6 +106,11 @@ class Partition:
         pending.settled.add_done_callback(lambda settled: self._settled(settled, reservation))
 
     @property
+    def read_from(self) -> int:
+        """Offset of the next message to read; 0 when the ledger knows nothing of the partition."""
+        return max(self.next_offset, self.lowest_offset)
+
+    @property
     def in_flight_bytes(self) -> int:
         """Bytes of batches that are not settled."""
         return sum(each.size_bytes for each in self._in_flight)
@@ -120,4 +128,3 @@ class Partition:
                 break
             self.committed_offset = first.last_seq
             self._in_flight.popleft()
-        self.wake()
