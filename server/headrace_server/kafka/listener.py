@@ -137,16 +137,29 @@ class KafkaListener:
         by_partition: dict[int, list[Message]] = {}
         for message in messages:
             number = message.partition()
+            if (
+                message.error() is None
+                and number is not None
+                and (offset := message.offset()) is not None
+                and self._takes(number, offset)
+            ):
+                own = Message(offset, message.value(), _timestamp_of(message))
+                by_partition.setdefault(number, []).append(own)
+        for number, consecutive in by_partition.items():
+            partition = self._partitions[number]
+            spans = await asyncio.to_thread(list, spans_of(partition.place, consecutive, self._reading))
+            self._waiting.extend((partition, span) for span in spans)
+            partition.taken_offset = consecutive[-1].offset + 1
+        for message in messages:  # last: what was taken may have to be read again
             if message.error() is not None:
                 await self._on_error(message)
-            elif number in self._partitions and number is not None:
-                offset, value = message.offset(), message.value()
-                by_partition.setdefault(number, []).append(Message(offset or 0, value, _timestamp_of(message)))
-        for number, own in by_partition.items():
-            partition = self._partitions[number]
-            if partition.failure is None and number not in self._to_open:
-                spans = await asyncio.to_thread(list, spans_of(partition.place, own, self._reading))
-                self._waiting.extend((partition, span) for span in spans)
+
+    def _takes(self, number: int, offset: int) -> bool:
+        """Whether a message is one to take: its partition goes on, and it was not taken before."""
+        partition = self._partitions.get(number)
+        if partition is None or partition.failure is not None or number in self._to_open:
+            return False
+        return offset >= partition.taken_offset
 
     async def _hand_on(self) -> None:
         """Hand on what there is room for; pause while something waits, resume when nothing does."""
@@ -211,11 +224,13 @@ class KafkaListener:
         return Partition(self._service, producer, f"{settings.topic}/{number}")
 
     def _read_on(self) -> None:
-        """Read every partition from its next offset that was not handed on, or does not wait here."""
+        """Read every partition from the first offset that was not handed on."""
         from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, TopicPartition  # noqa: PLC0415 -- an extra
 
         first = OFFSET_BEGINNING if self._settings.start == "beginning" else OFFSET_END
-        self._waiting.clear()  # read again, from where each partition stands
+        self._waiting.clear()  # it is read again
+        for partition in self._partitions.values():
+            partition.taken_offset = partition.next_offset
         self._consumer.assign(
             [
                 TopicPartition(self._settings.topic, number, partition.read_from or first)

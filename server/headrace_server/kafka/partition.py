@@ -49,6 +49,7 @@ class Partition:
     Attributes:
         next_offset: Offset behind the last message that was handed on: the next batch's seqs begin there.
         lowest_offset: The lowest the topic still has, where that is known to be beyond next_offset.
+        taken_offset: Offset behind the last message that waits to be handed on; what is before it is not taken again.
         committed_offset: Everything before it is committed.
         failure: Why the session is over; None while it goes on.
         opened_at: When the session was opened, on the monotonic clock.
@@ -59,6 +60,7 @@ class Partition:
     place: str
     next_offset: int = 0
     lowest_offset: int = 0
+    taken_offset: int = 0
     committed_offset: int = 0
     failure: BaseException | None = None
     opened_at: float = 0.0

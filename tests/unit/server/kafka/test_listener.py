@@ -207,6 +207,14 @@ async def test_offsets_that_are_not_there(reading, low, high, read_from):
         assert (reading.service.taken[0].seq, reading.service.taken[0].last_seq) == (43, 61)
 
 
+async def test_a_message_that_comes_again_is_not_taken_again(reading):
+    reading.consumer.give(0)
+    await eventually(lambda: reading.service.openings == 1)
+    reading.consumer.polls.extend([[Message(0, 0), Message(0, 1)], [Message(0, 0), Message(0, 1), Message(0, 2)], []])
+    await eventually(lambda: not reading.consumer.polls)
+    assert [(batch.seq, batch.last_seq) for batch in reading.service.taken] == [(1, 2), (3, 3)]
+
+
 async def test_revoked_partitions_hand_nothing_on(reading):
     reading.consumer.give(0)
     await eventually(lambda: reading.service.openings == 1)
