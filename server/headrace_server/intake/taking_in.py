@@ -168,7 +168,7 @@ class TakingIn:
         return _pending(received, kind.landing(model), validated, letters, schema.json_columns)
 
     def refuse(
-        self, origin: Producer | Request, batch: batch_pb2.Batch, size_bytes: int, fault: str, *, epoch: int
+        self, origin: Origin, batch: batch_pb2.Batch, size_bytes: int, fault: str, *, epoch: int
     ) -> PendingBatch:
         """A batch that its door could not read: kept as one dead letter, for the reason UNDECODABLE.
 
@@ -179,7 +179,8 @@ class TakingIn:
             fault: What is wrong with it.
             epoch: Epoch of the session.
         """
-        received = Received(origin, batch, size_bytes, epoch, b"", datetime.now(UTC))
+        now = datetime.now(UTC)
+        received = Received(origin, batch, size_bytes, epoch, b"", now, now)
         rejections = Rejections(0)
         rejections.note("UNDECODABLE", fault)
         letter = _letter_of_all(batch, "UNDECODABLE", fault)
