@@ -163,7 +163,7 @@ class KafkaListener:
 
     async def _hand_on(self) -> None:
         """Hand on what there is room for; pause while something waits, resume when nothing does."""
-        while self._waiting and self._in_flight_bytes() < self._settings.in_flight_bytes:
+        while self._waiting and self._has_room() and await self._is_within_quota():
             partition, span = self._waiting[0]
             if partition.failure is None:
                 try:
@@ -276,8 +276,12 @@ class KafkaListener:
         except KafkaException as error:
             log.info("kafka_offsets_not_told", error=str(error))
 
-    def _in_flight_bytes(self) -> int:
-        return sum(partition.in_flight_bytes for partition in self._partitions.values())
+    def _has_room(self) -> bool:
+        in_flight_bytes = sum(partition.in_flight_bytes for partition in self._partitions.values())
+        return in_flight_bytes < self._settings.in_flight_bytes
+
+    async def _is_within_quota(self) -> bool:
+        return (await self._service.quotas.use_of(self._settings.project)).wait_s <= 0
 
     async def _in_thread(self, work: Callable[[], Returned]) -> Returned:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

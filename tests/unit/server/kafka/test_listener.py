@@ -100,6 +100,11 @@ class Service:
         self.openings = 0
         self.taken = []
         self.away = False
+        self.quotas = self
+        self.wait_s = 0.0
+
+    async def use_of(self, project):
+        return self
 
     async def open_session(self, producer, wanted):
         if self.away:
@@ -205,6 +210,17 @@ async def test_offsets_that_are_not_there(reading, low, high, read_from):
         await eventually(lambda: len(reading.service.taken) == 1)
         assert reading.consumer.assigned[-1] == {0: read_from}
         assert (reading.service.taken[0].seq, reading.service.taken[0].last_seq) == (43, 61)
+
+
+async def test_a_project_beyond_its_rates_waits(reading):
+    reading.service.wait_s = 1.0
+    reading.consumer.give(0)
+    await eventually(lambda: reading.service.openings == 1)
+    reading.consumer.polls.append([Message(0, 0)])
+    await eventually(lambda: reading.consumer.paused)
+    assert reading.service.taken == []
+    reading.service.wait_s = 0.0
+    await eventually(lambda: reading.service.taken)
 
 
 async def test_a_message_that_comes_again_is_not_taken_again(reading):
