@@ -227,15 +227,6 @@ class Schema:
             threshold=threshold,
         )
 
-    def __str__(self) -> str:
-        """Return a line a column: kind, name, type; what infer() has guessed, to be read over."""
-        wide = max((len(column.name) for column in self.columns), default=0)
-        lines = []
-        for column in self.columns:
-            dimension = f"({column.dimension})" if column.dimension else ""
-            lines.append(f"{column.kind.name.lower():10} {column.name:{wide}}  {column.type.name.lower()}{dimension}")
-        return "\n".join(lines)
-
     def names(self, kind: ColumnKind) -> list[str]:
         """Return the names of the columns of one kind."""
         return [column.name for column in self.columns if column.kind is kind]

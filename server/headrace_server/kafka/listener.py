@@ -281,7 +281,11 @@ class KafkaListener:
         return in_flight_bytes < self._settings.in_flight_bytes
 
     async def _is_within_quota(self) -> bool:
-        return (await self._service.quotas.use_of(self._settings.project)).wait_s <= 0
+        try:
+            return (await self._service.quotas.use_of(self._settings.project)).wait_s <= 0
+        except HeadraceError as error:
+            log.warning("kafka_quota_unknown", error=str(error))
+            return False
 
     async def _in_thread(self, work: Callable[[], Returned]) -> Returned:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -191,12 +191,3 @@ def test_a_registry_that_stays_away_is_given_up_at_the_deadline(connect: Connect
 def test_a_model_without_a_name_is_refused(client: headrace.Client) -> None:
     with pytest.raises(InvalidArgumentError, match="name"):
         client.model("")
-
-
-def test_what_was_inferred_can_be_read_over() -> None:
-    rows = [{"distance": 1.0, "face": [0.5, 1.0], "late": True}]
-    assert str(Schema.infer(rows, labels=["late"])).splitlines() == [
-        "feature    distance  float64",
-        "feature    face      vector(2)",
-        "label      late      bool",
-    ]
