@@ -228,6 +228,10 @@ class IngestService:
         if batch.WhichOneof("form") is None:
             raise EmptyBatchError("the batch has no rows", fields={"batch": "columns, rows or json must be there"})
         (await self.quotas.use_of(project)).check_rates()
+        with told_as_unavailable():
+            # Asked each time: a call is told so at once when it would wait for a database that is away.
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                await connection.execute("SELECT 1")
         try:
             async with asyncio.timeout(CALL_WAITS_S):
                 reservation = await self.budget.reserve(weight(batch, len(payload)))
