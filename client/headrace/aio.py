@@ -30,6 +30,7 @@ from headrace.errors import HeadraceError, UnackedError
 from headrace.events import Event
 from headrace.events_aio import AsyncEvents
 from headrace.model import Model
+from headrace.monitoring import Grain
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
@@ -68,6 +69,18 @@ class AsyncModel:
     def info(self) -> ModelInfo | None:
         """The model as registered, where the handle came from register() or get_model()."""
         return self._model.info
+
+    async def volume(
+        self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return how many events came and how long they took; as Model.volume."""
+        return await in_thread(lambda _: self._model.volume(grain, start, end), None)
+
+    async def performance(
+        self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what predictions were worth once their labels had come; as Model.performance."""
+        return await in_thread(lambda _: self._model.performance(grain, start, end), None)
 
     async def publish(
         self,

@@ -21,6 +21,7 @@ from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.lane import Lane, stats_of
 from headrace.model import Model
+from headrace.monitoring import Monitoring
 from headrace.notices import Notices
 from headrace.publishing import Publisher
 from headrace.quarantine import QuarantinedBatch
@@ -62,6 +63,7 @@ class Client:
         self._calls = Calls(link, project, self.settings)
         self._registry = Registry(self._calls)
         self.dead_letters = DeadLetters(self._calls)
+        self._monitoring = Monitoring(self._calls)
         self._validator = Validator(self._calls, self.settings)
         self._streams = ResultStreams(link, self.settings)
         self._reader = Reader(self._calls, self._streams)
@@ -311,6 +313,7 @@ class Client:
             reader=self._reader,
             settings=self.settings,
             sample=self._notices.samples.of(name),
+            monitoring=self._monitoring,
             info=info,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.deadline import Deadline
 from headrace.errors import BufferFullError, InvalidArgumentError
@@ -16,6 +16,7 @@ from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
 from headrace.media import Media
+from headrace.monitoring import Grain, Monitoring
 from headrace.plan import Roles
 from headrace.results import PublishResult
 from headrace.sampling import Sample, is_kept
@@ -55,6 +56,7 @@ class Model:
         reader: Reader,
         settings: Settings,
         sample: Sample,
+        monitoring: Monitoring,
         info: ModelInfo | None = None,
     ) -> None:
         self.name = name
@@ -64,6 +66,7 @@ class Model:
         self._labels = labels
         self._buffer = events.buffer
         self._publisher = publisher
+        self._monitoring = monitoring
         self._validator = validator
         self._reader = reader
         self._strict = settings.strict
@@ -390,6 +393,41 @@ class Model:
             ClosedError: The client is closed.
         """
         return self._reader.statistics(self.name)
+
+    def volume(
+        self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return how many events came and how long they took, by bucket, version and variant.
+
+        What monitoring reads follows the rows by some seconds.
+
+        Args:
+            grain: "hour" or "day", UTC.
+            start: First bucket. Default: the first there is.
+            end: Buckets before this time. Default: all.
+
+        Returns:
+            Dicts with `bucket`, `model_version`, `variant`, `events`, `estimated_events`, `latency_ms_mean`,
+            `latency_ms_p50`, `_p95`, `_p99`, `latency_ms_max` and `refreshed_at`; a latency that nobody sent is None.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            ServiceError: The service refuses, or is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        return self._monitoring.volume(self.name, grain, start, end)
+
+    def performance(
+        self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what predictions were worth once their labels had come, by bucket, version and variant.
+
+        Arguments and errors as of volume. A row has `bucket`, `model_version`, `variant`, `is_shadow`, `among` (name of
+        a shadow variant: only events that it scored; empty: all), `task`, `labelled`, `refreshed_at` and the measures
+        of the task: `accuracy`, `precision`, `recall`, `f1`, `true_positives` and its like, `auc` with `auc_error`,
+        `log_loss`, `brier`; `mae`, `rmse`, `bias`, `r2`. The others are None.
+        """
+        return self._monitoring.performance(self.name, grain, start, end)
 
     def _refused(self, error: Exception, lane: Lane) -> None:
         """Count a row that could not be accepted; raise where the user asked for it."""

@@ -24,6 +24,7 @@ from headrace.v1 import (
     key_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    monitoring_service_pb2_grpc,
     query_service_pb2_grpc,
 )
 from headrace.version import __version__
@@ -74,6 +75,8 @@ from headrace_server.queries.query_servicer import QueryServicer
 from headrace_server.queries.reader import Reader
 from headrace_server.queries.snapshots import Snapshots
 from headrace_server.queries.statistics import Statistics
+from headrace_server.rollups.monitoring_servicer import SERVICE as MONITORING
+from headrace_server.rollups.monitoring_servicer import MonitoringServicer
 from headrace_server.stopping import Grace, StopRequest, on_signals
 from headrace_server.storage.database import Database, open_database
 from headrace_server.storage.listener import Listener
@@ -84,7 +87,7 @@ MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 DEAD_LETTERS = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name
 DELIVERY = delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"].full_name
-SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY)
+SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY, MONITORING)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -172,6 +175,10 @@ async def _serve(
         (
             dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
             DeadLetterServicer(shelf, Replay(shelf, service.replay)),
+        ),
+        (
+            monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server,
+            MonitoringServicer(registry, database.pool),
         ),
         (delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, DeliveryServicer(database.pool)),
     )

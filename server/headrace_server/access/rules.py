@@ -30,6 +30,8 @@ RULES: Mapping[str, frozenset[Scope]] = {
         "DeadLetterService/ReplayDeadLetters": {ADMIN},
         "DeadLetterService/DropDeadLetters": {ADMIN},
         "DeliveryService/GetDeliveryReport": {READ, ADMIN},
+        "MonitoringService/GetVolume": {READ, ADMIN},
+        "MonitoringService/GetPerformance": {READ, ADMIN},
         "KeyService/CreateKey": {ADMIN},
         "KeyService/ListKeys": {ADMIN},
         "KeyService/RotateKey": {ADMIN},

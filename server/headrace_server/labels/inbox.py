@@ -93,7 +93,8 @@ async def move(connection: Connection, tables: LabelTables, waiting: Sequence[Wa
     swallowed: set[int] = set()
     for low in range(0, len(waiting), MOVED_AT_ONCE):
         lot = waiting[low : low + MOVED_AT_ONCE]
-        chunks = tables.labels.chunk_numbers(micros_of(pa.chunked_array([[time for _, time in lot]], TIMESTAMP)))
+        event_times = micros_of(pa.chunked_array([[time for _, time in lot]], TIMESTAMP))
+        chunks = tables.labels.chunk_numbers(event_times)
         async with transaction(connection), by_index(connection):
             await lock(connection, tables)
             compared = await _compared(connection, tables)
@@ -102,6 +103,7 @@ async def move(connection: Connection, tables: LabelTables, waiting: Sequence[Wa
                 ids, times = (list(column) for column in zip(*some, strict=True))
                 equal = await connection.fetch(_move_sql(tables, compared, start, end), ids, times)
                 swallowed.update(row[0] for row in equal)
+            await tables.note(connection, event_times)
     return swallowed
 
 

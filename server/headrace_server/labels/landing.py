@@ -165,6 +165,7 @@ class PreparedLabels:
         """COPY labels beside their events, in the order of the hypertable's chunks and index."""
         columns, data = await asyncio.to_thread(self._encode, joined, times, recorded)
         await copy(connection, self.tables.labels.schema, self.tables.labels.name, columns, data)
+        await self.tables.note(connection, times[joined])
 
     def _encode(self, joined: Places, times: Micros, recorded: pa.Array) -> tuple[list[str], memoryview]:
         rows, chosen = self.labels.rows.table.take(pa.array(joined)), pa.array(joined)

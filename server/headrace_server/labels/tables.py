@@ -6,7 +6,9 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
+from headrace_server.copying.connection import Connection
 from headrace_server.copying.target import Target
+from headrace_server.copying.touched import TouchedHours
 from headrace_server.models.names import qualified, quote_identifier
 from headrace_server.models.sampling import SamplingRate
 from headrace_server.models.schema import ModelSchema
@@ -64,6 +66,10 @@ class LabelTables:
             lock=lock,
             sampling=model.sampling,
         )
+
+    async def note(self, connection: Connection, times: Micros) -> None:
+        """Note the hours of the events whose labels a transaction adds."""
+        await TouchedHours.of(times).note(connection, self.events.schema, self.events.name, "LABELS")
 
     @property
     def is_uuid(self) -> bool:

@@ -1,8 +1,7 @@
 """Profiles: what the values of each column looked like, as counts that can be added.
 
 For each hour, version, variant and column: how many values, nulls and NaNs there are, sums, bounds, the histogram of
-numbers (headrace.bin_of) and how often each category came. A day's profile is the sum of its hours', and the profile of
-a baseline dataset is made of its rows by the same statement: drift compares the two and reads no events.
+numbers (headrace.bin_of) and how often each category came. A day's profile is the sum of its hours'.
 """
 
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ COLUMNS_AT_ONCE = 64  # in one statement
 
 NUMBERS = frozenset({ValueType.INT64, ValueType.FLOAT64})
 CATEGORIES = frozenset({ValueType.BOOL, ValueType.STRING, ValueType.CATEGORY})
-
-BASELINE_BUCKET = "'1970-01-01'::timestamptz"
 
 # Identifiers are the registry's and quoted; times and names are literals (rollups/span.py).
 
@@ -50,20 +47,6 @@ def day(model: ModelSchema, span: Span) -> list[str]:
         f" FROM {rows % ', unnest(p.categories, p.category_counts) AS counted (category, number)'} GROUP BY 2, 3, 4, 6"
     )
     return [_delete(model, "DAY", f"bucket = {span.start_sql}"), _insert(model, "DAY", counted)]
-
-
-def baseline(model: ModelSchema, source: str) -> list[str]:
-    """Statements that profile the baseline.
-
-    Args:
-        model: The model.
-        source: Its rows, as SQL: what follows FROM, under the name e.
-    """
-    keys = f"{BASELINE_BUCKET}, ''::text, ''::text"
-    return [
-        _delete(model, "BASELINE", "true"),
-        *(_insert(model, "BASELINE", _counted(values, keys, source)) for values in _values(model)),
-    ]
 
 
 def _delete(model: ModelSchema, grain: str, condition: str) -> str:

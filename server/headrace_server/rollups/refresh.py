@@ -8,6 +8,7 @@ committed later has left a note of its own. The newest days come first, and a tu
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from time import monotonic
 
 import asyncpg
@@ -16,7 +17,7 @@ import structlog
 from headrace_server.copying.connection import Connect, Connection, transaction
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
-from headrace_server.rollups import profiles, volume
+from headrace_server.rollups import performance, profiles, volume
 from headrace_server.rollups.span import Span, runs_of_hours
 from headrace_server.rollups.views import make_views
 
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 LONGEST_TURN_S = 20.0
 LONGEST_DAY_S = 600  # to refresh one day of one model
 DAYS_AT_ONCE = 500
+
+# Kinds of rows by what they change beside the counts of events; MODEL says that the model is measured otherwise now.
+MEASURED = frozenset({"LABELS", "VARIANTS", "MODEL"})
 
 _TOUCHED = """
 SELECT project, model, day FROM headrace.touched_hours GROUP BY project, model, day
@@ -35,6 +39,21 @@ WITH taken AS (
     DELETE FROM headrace.touched_hours WHERE project = $1 AND model = $2 AND day = $3 RETURNING kind, hours
 )
 SELECT kind, bit_or(hours) FROM taken GROUP BY kind
+"""
+# Models that have changed since somebody looked whether they are measured by something else now.
+_CHANGED = """
+SELECT m.project, m.sql_name, m.revision, r.measured_by FROM headrace.models m
+LEFT JOIN headrace.rolled_up r ON r.project = m.project AND r.model = m.sql_name
+WHERE r.revision IS DISTINCT FROM m.revision ORDER BY m.project, m.sql_name
+"""
+_LOOKED = """
+INSERT INTO headrace.rolled_up (project, model, revision, measured_by) VALUES ($1, $2, $3, $4)
+ON CONFLICT (project, model) DO UPDATE SET revision = excluded.revision, measured_by = excluded.measured_by
+"""
+_ALL_DAYS = """
+INSERT INTO headrace.touched_hours (project, model, kind, day, hours)
+SELECT project, model, 'MODEL', (bucket AT TIME ZONE 'UTC')::date, 0 FROM headrace.volumes
+WHERE project = $1 AND model = $2 AND grain = 'DAY' GROUP BY 1, 2, 4
 """
 _SETTINGS = f"SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '{LONGEST_DAY_S}s'"
 
@@ -61,6 +80,7 @@ class Refresh:
         Raises:
             asyncpg.PostgresError, OSError, DatabaseUnavailableError: The connection is lost; what was done stands.
         """
+        await self._look_for_changes(connection)
         deadline = monotonic() + LONGEST_TURN_S
         done = 0
         for project, name, day in await connection.fetch(_TOUCHED, DAYS_AT_ONCE):
@@ -75,6 +95,18 @@ class Refresh:
                 log.warning("rollups_not_refreshed", project=project, model=name, day=str(day), error=repr(error))
             done += 1
         return done
+
+    async def _look_for_changes(self, connection: Connection) -> None:
+        """Note every day of models that are measured by another task, threshold or role than before."""
+        for project, name, revision, measured_by in await connection.fetch(_CHANGED):
+            model = await self._registry.get(project, name)
+            if model is None or model.revision < revision:
+                continue  # the registry hears of it in a moment
+            by = _measured_by(model)
+            async with transaction(connection):
+                if measured_by not in (None, by):
+                    await connection.execute(_ALL_DAYS, project, name)
+                await connection.execute(_LOOKED, project, name, revision, by)
 
     async def _refresh(self, connection: Connection, project: str, name: str, day: date) -> None:
         model = await self._registry.get(project, name)
@@ -99,6 +131,16 @@ def _statements(model: ModelSchema, day: date, touched: dict[str, int]) -> Itera
             yield from profiles.hours(model, span)
         yield from volume.day(model, whole)
         yield from profiles.day(model, whole)
+    if touched.keys() & MEASURED:
+        yield from performance.day(model, whole)
+
+
+def _measured_by(model: ModelSchema) -> str:
+    """What decides how a model is measured, beside its rows."""
+    roles = {column.sql_name: column.role.name for column in model.columns if column.role is not None}
+    task = None if model.task is None else model.task.name
+    facts = (task, model.threshold, model.positive_class, model.classes, sorted(roles.items()))
+    return sha256(repr(facts).encode()).hexdigest()
 
 
 def _is_expired(model: ModelSchema, day: date) -> bool:

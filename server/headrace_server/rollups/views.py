@@ -44,6 +44,28 @@ BUCKET = (
 COLUMN = ("column_name", "column_name", "Column of the events table")
 PROFILES = "headrace.profiles WHERE {own} AND grain IN ('HOUR', 'DAY')"
 
+
+MEASURES = (
+    ("labelled", "Predictions that have their label"),
+    ("accuracy", "Share of predictions that were right"),
+    ("precision", "Share of true ones among those said positive; of several classes the mean over the classes"),
+    ("recall", "Share of positives that were said so; of several classes the mean over the classes"),
+    ("f1", "Harmonic mean of precision and recall; of several classes the mean over the classes"),
+    ("true_positives", "Positives said to be so; binary classification, as the next three"),
+    ("false_positives", "Negatives said to be positive"),
+    ("true_negatives", "Negatives said to be so"),
+    ("false_negatives", "Positives said to be negative"),
+    ("auc", "Area under the ROC curve, of 1,000 bins of the score; of several classes the mean, each against the rest"),
+    ("auc_error", "The most by which the exact area may differ"),
+    ("log_loss", "Mean logarithmic loss, natural logarithm"),
+    ("brier", "Mean squared difference of score and truth; binary classification"),
+    ("mae", "Mean absolute error; regression, as the next three"),
+    ("rmse", "Root of the mean squared error"),
+    ("bias", "Mean of prediction minus truth"),
+    ("r2", "Share of the truth's variance that is explained"),
+    ("refreshed_at", "When this was measured"),
+)
+
 VIEWS: tuple[View, ...] = (
     View(
         "_volume",
@@ -118,6 +140,20 @@ VIEWS: tuple[View, ...] = (
         "headrace.profiles, LATERAL (SELECT * FROM unnest(categories, category_counts) AS counted (category, number)"
         " UNION ALL SELECT NULL, other_categories WHERE other_categories > 0) AS counted"
         " WHERE {own} AND grain IN ('HOUR', 'DAY')",
+    ),
+    View(
+        "_performance",
+        "What predictions were worth once their labels had come.",
+        (
+            *BUCKET[:2],
+            ("model_version", "model_version", "Version that predicted; empty where none is named"),
+            ("variant", "variant", "Variant that predicted; empty where none is named"),
+            ("is_shadow", "is_shadow", "Whether it is a shadow variant, logged beside the event's own predictions"),
+            ("among", "among", "Name of a shadow variant: only events that it scored are measured; empty: all"),
+            ("task", "task", "Task by which was measured; measures that it does not have are null"),
+            *((name, name, text) for name, text in MEASURES),
+        ),
+        "headrace.performance WHERE {own}",
     ),
 )
 
