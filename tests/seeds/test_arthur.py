@@ -19,6 +19,7 @@ async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], data
         1,
         [("WRONG_TYPE", "income", [0])],
     )
+    assert [(letter.reason, letter.column) for letter in names["waiting"]] == [("WRONG_TYPE", "income")]
     assert truth.joined == 1
     by_id = {row["event_id"]: row for row in joined}
     assert (by_id["c-1-2026-01-01"]["defaulted"], by_id["c-2-2026-01-01"]["defaulted"]) == (False, True)

@@ -25,4 +25,6 @@ async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], data
     assert (loaded.stored, loaded.labels.stored) == (4, 4)
     assert [(error.reason, error.column) for error in verdicts.errors] == [("WRONG_TYPE", "credit_score")]
     assert await database.fetchval("SELECT count(*) FROM main.bank_churn_training_2026_01") == 4
-    assert len(page.cells("Point by point")) == 11
+    assert (names["one"].labels["churned"], [row["churned"] for row in names["one"].history]) == (False, [True, False])
+    assert len(names["recent"]) == 4
+    assert len(page.cells("Point by point")) == 12

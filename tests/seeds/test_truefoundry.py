@@ -11,18 +11,19 @@ from support.documentation_page import DocumentationPage
 
 async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]]) -> None:
     page = await run("truefoundry")
-    names, (joined, labelled) = page.names, page.rows
+    names, (joined,) = page.names, page.rows
     by_id = {row["event_id"]: row for row in joined}
     logged, early = by_id[names["data_id"]], by_id["order-17"]
     assert (logged["value"], logged["actual"]) == ("pred_class1", "pred_class2")
     assert json.loads(logged["metadata"]) == {"data": "any_data"}
     assert names["early"].parked == 1
     assert early["actual"] == "pred_class1"
-    (full,) = [row for row in labelled if row["event_id"] == names["data_id"]]
-    assert json.loads(full["probabilities"]) == {"pred_class1": 0.2, "pred_class2": 0.8}
-    assert json.loads(full["shap_values"]) == {"feature1": 0.23, "feature2": 0.77}
+    labelled = {row["event_id"]: row for row in names["rows"]}
+    full = labelled[names["data_id"]]
+    assert full["probabilities"] == {"pred_class1": 0.2, "pred_class2": 0.8}
+    assert full["shap_values"] == {"feature1": 0.23, "feature2": 0.77}
     assert (full["feature1"], full["feature2"], full["model_version"]) == (3.33, "class1", "v3")
-    assert len(labelled) == 2
+    assert len(labelled) == len(names["frame"]) == 2
     assert headrace.content_id({"feature2": "class2", "features1": 1.22}) == names["plain_id"] != names["id_with_time"]
     assert headrace.content_id({"a": 1}) == headrace.content_id({"a": 1.0})
     assert (names["stats"].stored, names["stats"].dropped_rows) == (1, 0)
