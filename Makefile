@@ -7,7 +7,7 @@ RATE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup lock run demo test test-unit check lint typecheck imports format protos protos-check protos-lint clean bench bench-full
+.PHONY: help setup lock run demo test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ test: setup ## run every test: unit, contract, and against a real TimescaleDB (u
 
 test-unit: setup ## run the tests that need no database
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+dataset-memory: setup ## publish a CSV of 2 GB as a dataset and measure the memory of client and service (minutes, 10 GB of disk)
+	HEADRACE_TEST_DATASET_MB=2000 $(BIN)/pytest -s -o timeout=3600 tests/e2e/test_dataset_memory.py
 
 # The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
 .venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed

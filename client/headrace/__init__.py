@@ -15,6 +15,7 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
 from headrace.channel import Tls
 from headrace.client import Client, connect
 from headrace.content_id import content_id
+from headrace.datasets import Dataset
 from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
 from headrace.delivery import ProducerDelivery, SeqGap
@@ -26,6 +27,8 @@ from headrace.errors import (
     FlushTimeout,
     HeadraceError,
     InvalidArgumentError,
+    JobFailedError,
+    JobTimeout,
     ModelNotFoundError,
     PublishTimeout,
     ServiceError,
@@ -34,6 +37,7 @@ from headrace.errors import (
 )
 from headrace.events import Event, Events
 from headrace.ids import composite_id, uuid7
+from headrace.jobs import Job, JobState
 from headrace.media import Media
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
@@ -61,6 +65,7 @@ __all__ = [
     "Column",
     "ColumnKind",
     "ColumnRole",
+    "Dataset",
     "DeadLetter",
     "DeadLetterRefusal",
     "DeadLetters",
@@ -74,6 +79,10 @@ __all__ = [
     "HeadraceError",
     "Identity",
     "InvalidArgumentError",
+    "Job",
+    "JobFailedError",
+    "JobState",
+    "JobTimeout",
     "LetterFilter",
     "Media",
     "Model",

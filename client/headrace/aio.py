@@ -23,12 +23,14 @@ from typing import Any, Self, Unpack
 from headrace import client as sync
 from headrace.awaited import in_thread, tell
 from headrace.channel import Tls
+from headrace.datasets import Dataset
 from headrace.dead_letters import DeadLetter, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
 from headrace.delivery import ProducerDelivery
 from headrace.errors import HeadraceError, UnackedError
 from headrace.events import Event
 from headrace.events_aio import AsyncEvents
+from headrace.jobs import Job, JobState
 from headrace.model import Model
 from headrace.monitoring import Grain
 from headrace.quarantine import QuarantinedBatch
@@ -37,6 +39,35 @@ from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, Ta
 from headrace.settings import Settings
 from headrace.statistics import ModelStatistics
 from headrace.times import TimeLike
+
+
+class AsyncJob:
+    """A job of the service; made by the calls that begin jobs, by AsyncClient.job and AsyncClient.list_jobs.
+
+    Attributes:
+        now: The job as it stood when it was last looked at: id, kind, subject, state, progress_rows, result …
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.now = job
+
+    def __repr__(self) -> str:
+        return f"Async{self.now!r}"
+
+    async def refresh(self) -> AsyncJob:
+        """Look again; as Job.refresh."""
+        await in_thread(lambda _: self.now.refresh(), None)
+        return self
+
+    async def wait(self, timeout: float | Deadline | None = None) -> AsyncJob:  # noqa: ASYNC109 -- as the sync face
+        """Wait until it has ended well; as Job.wait."""
+        await in_thread(self.now.wait, timeout)
+        return self
+
+    async def cancel(self) -> AsyncJob:
+        """Ask for its end; as Job.cancel."""
+        await in_thread(lambda _: self.now.cancel(), None)
+        return self
 
 
 class AsyncModel:
@@ -196,6 +227,70 @@ class AsyncModel:
         """Return how much the model has stored; as Model.statistics."""
         return await in_thread(lambda _: self._model.statistics(), None)
 
+    async def publish_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        allow_rejected: bool = False,
+        nan: str = "null",
+    ) -> AsyncJob:
+        """Publish pre-production rows as a dataset; as Model.publish_dataset."""
+        return AsyncJob(
+            await in_thread(
+                lambda _: self._model.publish_dataset(
+                    source,
+                    name=name,
+                    event_id=event_id,
+                    event_time=event_time,
+                    features=features,
+                    predictions=predictions,
+                    labels=labels,
+                    expected_rows=expected_rows,
+                    allow_rejected=allow_rejected,
+                    nan=nan,
+                ),
+                None,
+            )
+        )
+
+    async def complete_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        event_id: str | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        nan: str = "null",
+    ) -> AsyncJob:
+        """Add columns to a dataset by the ids of its rows; as Model.complete_dataset."""
+        return AsyncJob(
+            await in_thread(
+                lambda _: self._model.complete_dataset(
+                    source,
+                    name=name,
+                    event_id=event_id,
+                    predictions=predictions,
+                    labels=labels,
+                    expected_rows=expected_rows,
+                    nan=nan,
+                ),
+                None,
+            )
+        )
+
+    async def set_baseline(self, name: str | None) -> ModelInfo:
+        """Name the dataset that this model's drift is measured against; as Model.set_baseline."""
+        return await in_thread(lambda _: self._model.set_baseline(name), None)
+
 
 class AsyncDeadLetters:
     """The dead letters of the client's project; filters are those of headrace.DeadLetters."""
@@ -321,6 +416,63 @@ class AsyncClient:
             ),
             None,
         )
+
+    async def publish_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        schema: Schema | None = None,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        allow_rejected: bool = False,
+        nan: str = "null",
+    ) -> AsyncJob:
+        """Publish a dataset that belongs to no model yet; as Client.publish_dataset."""
+        return AsyncJob(
+            await in_thread(
+                lambda _: self._core.publish_dataset(
+                    source,
+                    name=name,
+                    schema=schema,
+                    event_id=event_id,
+                    event_time=event_time,
+                    labels=labels,
+                    expected_rows=expected_rows,
+                    allow_rejected=allow_rejected,
+                    nan=nan,
+                ),
+                None,
+            )
+        )
+
+    async def dataset(self, name: str, *, model: str = "") -> Dataset:
+        """Return a dataset that is there; as Client.dataset."""
+        return await in_thread(lambda _: self._core.dataset(name, model=model), None)
+
+    async def list_datasets(self, *, model: str = "") -> AsyncIterator[Dataset]:
+        """Yield the datasets of a model, or all of the project; as Client.list_datasets."""
+        datasets: Iterator[Dataset] = self._core.list_datasets(model=model)
+        while (dataset := await in_thread(lambda _: next(datasets, None), None)) is not None:
+            yield dataset
+
+    async def drop_dataset(self, name: str, *, model: str = "") -> None:
+        """Remove a whole dataset; as Client.drop_dataset."""
+        await in_thread(lambda _: self._core.drop_dataset(name, model=model), None)
+
+    async def job(self, job_id: str) -> AsyncJob:
+        """Return a job of the service by its id; as Client.job."""
+        return AsyncJob(await in_thread(lambda _: self._core.job(job_id), None))
+
+    async def list_jobs(
+        self, *, kind: str = "", state: JobState | None = None, subject: str = ""
+    ) -> AsyncIterator[AsyncJob]:
+        """Yield the jobs of the project, newest first; as Client.list_jobs."""
+        jobs: Iterator[Job] = self._core.list_jobs(kind=kind, state=state, subject=subject)
+        while (job := await in_thread(lambda _: next(jobs, None), None)) is not None:
+            yield AsyncJob(job)
 
     async def flush(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
         """Wait until every row logged so far is acknowledged; as Client.flush."""

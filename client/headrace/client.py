@@ -15,14 +15,17 @@ from typing import Self
 from headrace import lifetime
 from headrace.calls import Calls
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
+from headrace.datasets import Dataset, Datasets
 from headrace.dead_letters import DeadLetters
 from headrace.deadline import Deadline
 from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
+from headrace.jobs import Job, Jobs, JobState
 from headrace.lane import Lane, stats_of
 from headrace.model import Model
 from headrace.monitoring import Monitoring
 from headrace.notices import Notices
+from headrace.plan import Roles
 from headrace.publishing import Publisher
 from headrace.quarantine import QuarantinedBatch
 from headrace.reader import Reader
@@ -32,6 +35,7 @@ from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.rows import event_table, label_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 from headrace.settings import Settings
+from headrace.uploading import Wanted, inferred_schema
 from headrace.v1 import batch_pb2
 from headrace.validating import Validator
 
@@ -67,6 +71,8 @@ class Client:
         self._validator = Validator(self._calls, self.settings)
         self._streams = ResultStreams(link, self.settings)
         self._reader = Reader(self._calls, self._streams)
+        self._jobs = Jobs(self._calls)
+        self._datasets = Datasets(self._calls, self._jobs, link, self.settings.call_timeout_s)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -211,6 +217,107 @@ class Client:
             retention=retention,
         )
 
+    def publish_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        schema: Schema | None = None,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        allow_rejected: bool = False,
+        nan: str = "null",
+    ) -> Job:
+        """Publish a dataset that belongs to no model yet: features, labels, extra data; as Model.publish_dataset.
+
+        Args:
+            source: As for Model.publish_dataset.
+            name: Name of the dataset; folded it is the name of its table.
+            schema: Its columns. Default: inferred from the first rows, where `labels` says which are labels; an
+                iterator needs one.
+            event_id: As for Model.publish_dataset, and so are all below.
+            event_time: Column that holds the times, where there is one.
+            labels: Column or columns that are labels.
+            expected_rows: Rows there must be.
+            allow_rejected: Go on without rows that are refused.
+            nan: What NaN of a pandas DataFrame means.
+
+        Raises:
+            ServiceError, InvalidArgumentError, ClosedError: As Model.publish_dataset.
+        """
+        self._check_open()
+        chosen = [labels] if isinstance(labels, str) else labels
+        if schema is None:
+            schema = inferred_schema(source, [event_id, event_time], chosen)
+        wanted = Wanted(
+            source=source,
+            name=name,
+            roles=Roles(event_id=event_id, event_time=event_time, labels=chosen),
+            schema=schema,
+            expected_rows=expected_rows,
+            allow_rejected=allow_rejected,
+            nan=nan,
+        )
+        return self._datasets.upload(wanted)
+
+    def dataset(self, name: str, *, model: str = "") -> Dataset:
+        """Return a dataset that is there: of a model, or one that belongs to none.
+
+        Raises:
+            ServiceError: There is none (DATASET_NOT_FOUND), or the service is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._datasets.get(name, model)
+
+    def list_datasets(self, *, model: str = "") -> Iterator[Dataset]:
+        """Yield the datasets of a model, or all of the project; pages are fetched as they are needed.
+
+        Raises:
+            ServiceError: There is no such model, or the service is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._datasets.list(model)
+
+    def drop_dataset(self, name: str, *, model: str = "") -> None:
+        """Remove a whole dataset: of a model, or one that belongs to none.
+
+        Raises:
+            ServiceError: There is none (DATASET_NOT_FOUND), it is a baseline (DATASET_IS_BASELINE), or the service is
+                away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        self._datasets.drop(name, model)
+
+    def job(self, job_id: str) -> Job:
+        """Return a job of the service by its id.
+
+        Raises:
+            ServiceError: There is none (JOB_NOT_FOUND), or the service is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._jobs.get(job_id)
+
+    def list_jobs(self, *, kind: str = "", state: JobState | None = None, subject: str = "") -> Iterator[Job]:
+        """Yield the jobs of the project, newest first; pages are fetched as they are needed.
+
+        Args:
+            kind: Only jobs of this kind, e.g. "PUBLISH_DATASET". Default: all.
+            state: Only jobs in this state. Default: all.
+            subject: Only jobs about this. Default: all.
+
+        Raises:
+            ServiceError: The service is away for call_timeout_s.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        return self._jobs.list(kind, state, subject)
+
     def flush(self, timeout: float | Deadline = 30.0) -> None:
         """Wait until every row logged so far is acknowledged; the client stays open.
 
@@ -249,6 +356,10 @@ class Client:
                 lane.close(deadline)
             except UnackedError as error:
                 errors.append(error)
+        try:
+            self._datasets.finish(deadline)
+        except UnackedError as error:
+            errors.append(error)
         self._calls.close()
         self._streams.close()
         if len(errors) == 1:
@@ -311,6 +422,7 @@ class Client:
             publisher=self._publisher,
             validator=self._validator,
             reader=self._reader,
+            datasets=self._datasets,
             settings=self.settings,
             sample=self._notices.samples.of(name),
             monitoring=self._monitoring,
@@ -325,6 +437,7 @@ class Client:
         """Leave the network while the process forks. Called by lifetime.py, as the next two."""
         for lane in (self._events, self._labels):
             lane.before_fork(deadline)
+        self._datasets.before_fork()
         self._calls.before_fork()
         self._streams.end_all()
 

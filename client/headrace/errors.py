@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import grpc
 
+    from headrace.jobs import Job
     from headrace.results import PublishResult
 
 
@@ -156,3 +157,31 @@ class SessionFailedError(UnackedError):
         self.reason = cause.reason
         self.code = cause.code
         self.retryable = False
+
+
+class JobFailedError(HeadraceError):
+    """A job ended without what it was for. Reason: the job's own, or CANCELLED.
+
+    Attributes:
+        job: The job.
+    """
+
+    def __init__(self, message: str, *, reason: str, job: Job) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.job = job
+
+
+class JobTimeout(HeadraceError):  # noqa: N818 -- as FlushTimeout
+    """The timeout of a wait passed before the job had ended; the job goes on. Reason JOB_TIMEOUT.
+
+    Attributes:
+        job: The job as it stood then.
+    """
+
+    retryable = True
+    reason = "JOB_TIMEOUT"
+
+    def __init__(self, message: str, *, job: Job) -> None:
+        super().__init__(message)
+        self.job = job

@@ -25,9 +25,12 @@ from headrace.settings import Settings
 from headrace.statistics import ModelStatistics
 from headrace.table import Header
 from headrace.times import TimeLike, as_datetime, unix_micros
+from headrace.uploading import Wanted
 from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
+    from headrace.datasets import Datasets
+    from headrace.jobs import Job
     from headrace.publishing import Publisher
     from headrace.reader import Reader
     from headrace.validating import Validator
@@ -54,6 +57,7 @@ class Model:
         publisher: Publisher,
         validator: Validator,
         reader: Reader,
+        datasets: Datasets,
         settings: Settings,
         sample: Sample,
         monitoring: Monitoring,
@@ -69,6 +73,7 @@ class Model:
         self._monitoring = monitoring
         self._validator = validator
         self._reader = reader
+        self._datasets = datasets
         self._strict = settings.strict
         self._sample = sample
 
@@ -259,14 +264,7 @@ class Model:
                 update, a column is no label (reason IMMUTABLE_COLUMN).
             ClosedError: The client is closed.
         """
-        roles = Roles(
-            event_id=event_id,
-            event_time=event_time,
-            features=features,
-            predictions=[predictions] if isinstance(predictions, str) else predictions,
-            labels=[labels] if isinstance(labels, str) else labels,
-            update=update,
-        )
+        roles = _roles(event_id, event_time, features, predictions, labels, update=update)
         deliver = self._validator.validate if validate_only else self._publisher.publish
         return deliver(self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress)
 
@@ -429,6 +427,112 @@ class Model:
         """
         return self._monitoring.performance(self.name, grain, start, end)
 
+    def publish_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        event_id: str | None = None,
+        event_time: str | None = None,
+        features: Sequence[str] | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        allow_rejected: bool = False,
+        nan: str = "null",
+    ) -> Job:
+        """Publish pre-production rows as a dataset: there whole, or not at all, and immutable from then on.
+
+        Returns once the service has begun; the source is read while the job goes on, so leave it alone until
+        `job.wait()` has returned. A process that ends before that ends the job, too.
+
+        Args:
+            source: As for publish; files, readers and iterators are streamed, whatever their size.
+            name: Name of the dataset, 1–128 bytes; a model has any number of datasets.
+            event_id: Column that holds the ids; each names one row. Default: "event_id" where there is one, else new
+                ids are made.
+            event_time: Column that holds the times. Default: "event_time" where there is one, else there are none.
+            features: As for publish.
+            predictions: As for publish.
+            labels: Column or columns that are labels. Default: the registered ones where the handle knows them
+                (register, get_model).
+            expected_rows: Rows there must be; another number fails the job with DATASET_ROW_COUNT.
+            allow_rejected: Go on without rows that are refused. Default: one fails the job with DATASET_ROWS_REJECTED;
+                `job.result["errors"]` names them either way.
+            nan: As for publish.
+
+        Raises:
+            ServiceError: The service refuses (DATASET_EXISTS, MODEL_NOT_FOUND, NAME_INVALID), or is away for
+                call_timeout_s.
+            InvalidArgumentError: `nan` is neither "null" nor "keep".
+        """
+        wanted = Wanted(
+            source=source,
+            name=name,
+            model=self.name,
+            version=self.version,
+            roles=_roles(event_id, event_time, features, predictions, labels),
+            info=self.info,
+            expected_rows=expected_rows,
+            allow_rejected=allow_rejected,
+            nan=nan,
+        )
+        return self._datasets.upload(wanted)
+
+    def complete_dataset(
+        self,
+        source: object,
+        *,
+        name: str,
+        event_id: str | None = None,
+        predictions: str | Sequence[str] | None = None,
+        labels: str | Sequence[str] | None = None,
+        expected_rows: int | None = None,
+        nan: str = "null",
+    ) -> Job:
+        """Add columns to a dataset by the ids of its rows: this model's predictions, labels, extra data; all at once.
+
+        A dataset that belongs to no model becomes one of this model, under the same name; it stays as it is for the
+        next model. What the dataset has is never changed: a column with any value is refused (DATASET_IMMUTABLE), and
+        so is an id that is not there (DATASET_ID_UNKNOWN). Ids that the source leaves out stay without.
+
+        Args:
+            source: As for publish_dataset.
+            name: Name of the dataset.
+            event_id: Column that holds the ids. Default: "event_id".
+            predictions: As for publish. Default: every column that is nothing else.
+            labels: As for publish_dataset.
+            expected_rows: As for publish_dataset.
+            nan: As for publish.
+
+        Raises:
+            ServiceError: The service refuses (DATASET_NOT_FOUND, MODEL_NOT_FOUND, TYPE_CONFLICT), or is away for
+                call_timeout_s.
+            InvalidArgumentError: As publish_dataset.
+        """
+        wanted = Wanted(
+            source=source,
+            name=name,
+            model=self.name,
+            version="",
+            roles=_roles(event_id, None, None, predictions, labels),
+            info=self.info,
+            expected_rows=expected_rows,
+            completes=True,
+            nan=nan,
+        )
+        return self._datasets.upload(wanted)
+
+    def set_baseline(self, name: str | None) -> ModelInfo:
+        """Name the dataset that this model's drift is measured against; None: none. Returns the model as it is now.
+
+        Raises:
+            ServiceError: There is no such dataset of this model (DATASET_NOT_FOUND), or the service is away for
+                call_timeout_s.
+        """
+        self.info = self._datasets.set_baseline(self.name, name)
+        return self.info
+
     def _refused(self, error: Exception, lane: Lane) -> None:
         """Count a row that could not be accepted; raise where the user asked for it."""
         if isinstance(error, BufferFullError):
@@ -443,3 +547,23 @@ def _wired(probabilities: Mapping[str, float] | None, media: Media | None) -> Ma
     """Return what is seldom given, by its name on the wire."""
     cells = {} if media is None else dict(media.cells())
     return cells if probabilities is None else cells | {"probabilities": probabilities}
+
+
+def _roles(
+    event_id: str | None,
+    event_time: str | None,
+    features: Sequence[str] | None,
+    predictions: str | Sequence[str] | None,
+    labels: str | Sequence[str] | None,
+    *,
+    update: bool = False,
+) -> Roles:
+    """Return what the caller said of the columns; one name stands for a list of one."""
+    return Roles(
+        event_id=event_id,
+        event_time=event_time,
+        features=features,
+        predictions=[predictions] if isinstance(predictions, str) else predictions,
+        labels=[labels] if isinstance(labels, str) else labels,
+        update=update,
+    )

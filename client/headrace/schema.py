@@ -296,6 +296,8 @@ class ModelInfo:
     """Share of its events that is kept."""
     retention: timedelta | None = None
     """Age from which events are dropped with all that belongs to them; None: never."""
+    baseline_dataset: str = ""
+    """Dataset that the model's drift is measured against; empty: none."""
 
     @classmethod
     def from_proto(cls, model: model_pb2.Model) -> ModelInfo:
@@ -316,6 +318,7 @@ class ModelInfo:
             update_time=model.update_time.ToDatetime(UTC),
             sampling_rate=model.sampling_rate or 1.0,
             retention=model.retention.ToTimedelta() if model.HasField("retention") else None,
+            baseline_dataset=model.baseline_dataset,
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
-from headrace.v1 import batch_pb2, ingest_service_pb2
+from headrace.v1 import batch_pb2, dataset_service_pb2, ingest_service_pb2
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKED_TYPES = frozenset(
@@ -24,7 +24,7 @@ _PACKED_TYPES = frozenset(
 
 
 def _twin_file() -> descriptor_pb2.FileDescriptorProto:
-    """Return batch.proto with packed numbers as bytes, and IngestRequest with its batch as bytes."""
+    """Return batch.proto with packed numbers as bytes, and what carries batches with its batch as bytes."""
     file = descriptor_pb2.FileDescriptorProto()
     file.ParseFromString(batch_pb2.DESCRIPTOR.serialized_pb)
     for message in file.message_type:
@@ -37,6 +37,20 @@ def _twin_file() -> descriptor_pb2.FileDescriptorProto:
         name="batch",
         number=ingest_service_pb2.IngestRequest.BATCH_FIELD_NUMBER,
         type=_Field.TYPE_BYTES,
+        label=_Field.LABEL_OPTIONAL,
+    )
+    rows = file.message_type.add(name="UploadRowsEnvelope")
+    for name, number in (
+        ("batch", dataset_service_pb2.UploadRows.BATCH_FIELD_NUMBER),
+        ("source_rows", dataset_service_pb2.UploadRows.SOURCE_ROWS_FIELD_NUMBER),
+    ):
+        rows.field.add(name=name, number=number, type=_Field.TYPE_BYTES, label=_Field.LABEL_OPTIONAL)
+    upload = file.message_type.add(name="UploadEnvelope")
+    upload.field.add(
+        name="rows",
+        number=dataset_service_pb2.UploadDatasetRequest.ROWS_FIELD_NUMBER,
+        type=_Field.TYPE_MESSAGE,
+        type_name=".headrace.v1.UploadRowsEnvelope",
         label=_Field.LABEL_OPTIONAL,
     )
     return file
@@ -57,6 +71,7 @@ Batch: Any = _twin("Batch")
 ColumnBatch: Any = _twin("ColumnBatch")
 """Twin of headrace.v1.ColumnBatch."""
 _BatchEnvelope: Any = _twin("BatchEnvelope")
+_UploadEnvelope: Any = _twin("UploadEnvelope")
 
 
 def with_seq(body: bytes, seq: int) -> bytes:
@@ -67,6 +82,16 @@ def with_seq(body: bytes, seq: int) -> bytes:
 def enveloped(batch: bytes) -> bytes:
     """Return a serialized IngestRequest that carries the serialized `batch`."""
     frame: bytes = _BatchEnvelope(batch=batch).SerializeToString()
+    return frame
+
+
+def upload_rows(batch: bytes, source_rows: bytes) -> bytes:
+    """Return a serialized UploadDatasetRequest that carries a serialized Batch, and RowRanges unless they are empty."""
+    envelope = _UploadEnvelope()
+    envelope.rows.batch = batch
+    if source_rows:
+        envelope.rows.source_rows = source_rows
+    frame: bytes = envelope.SerializeToString()
     return frame
 
 

@@ -16,10 +16,14 @@ import structlog
 
 from headrace.v1 import (
     batch_pb2,
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
     dead_letter_service_pb2,
     dead_letter_service_pb2_grpc,
     delivery_service_pb2,
     delivery_service_pb2_grpc,
+    job_service_pb2,
+    job_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
     model_service_pb2,
@@ -38,6 +42,9 @@ from headrace_server.copying.chunks import ChunkBook
 from headrace_server.copying.copier import Copier
 from headrace_server.copying.horizon import LedgerHorizon
 from headrace_server.copying.record_kind import RecordKind
+from headrace_server.datasets.dataset_servicer import KINDS as DATASET_JOBS
+from headrace_server.datasets.dataset_servicer import DatasetJobs, DatasetServicer
+from headrace_server.datasets.upload import Shared
 from headrace_server.dead_letters.dead_letter_servicer import DeadLetterServicer
 from headrace_server.dead_letters.replay import Replay
 from headrace_server.dead_letters.shelf import Shelf
@@ -51,6 +58,7 @@ from headrace_server.http.routes import http_app
 from headrace_server.http.server import HttpServer, ListenError
 from headrace_server.intake.access_interceptor import AccessInterceptor
 from headrace_server.intake.admission import READING_SHARE, MemoryBudget
+from headrace_server.intake.fitting import Fitting
 from headrace_server.intake.foreseen_models import ForeseenModels
 from headrace_server.intake.grpc_server import make_server
 from headrace_server.intake.ingest_servicer import SERVICE as INGEST
@@ -59,6 +67,8 @@ from headrace_server.intake.interceptors import CallInterceptor
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
+from headrace_server.jobs.job_servicer import JobServicer
+from headrace_server.jobs.runner import JobRunner
 from headrace_server.kafka.listener import KafkaListener
 from headrace_server.labels.kind import LabelsKind
 from headrace_server.labels.resolver import Resolver
@@ -87,7 +97,9 @@ MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 KEYS = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 DEAD_LETTERS = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name
 DELIVERY = delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"].full_name
-SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY, MONITORING)
+JOBS = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
+DATASETS = dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name
+SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY, MONITORING, JOBS, DATASETS)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -159,6 +171,14 @@ async def _serve(
         metrics=metrics,
         quotas=entrance.quotas,
     )
+    jobs = JobRunner(database.connect, database.pool, instance, dict.fromkeys(DATASET_JOBS, DatasetJobs()))
+    datasets = DatasetServicer(
+        registry,
+        jobs,
+        database.connect,
+        database.pool,
+        Shared(limits, service.reading, service.budget, Fitting(registry)),
+    )
     _show(metrics, (service.reading, service.budget), copiers, database)
     streams = IngestServicer(service)
     server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(entrance.gate, entrance.trail)])
@@ -181,6 +201,8 @@ async def _serve(
             MonitoringServicer(registry, database.pool),
         ),
         (delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, DeliveryServicer(database.pool)),
+        (job_service_pb2_grpc.add_JobServiceServicer_to_server, JobServicer(jobs, database.pool)),
+        (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, datasets),
     )
     await _describe(server, health, settings)
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port, entrance.certificates)
@@ -211,6 +233,7 @@ async def _serve(
             tasks.create_task(LedgerHorizon(database.connect, timedelta(days=settings.dead_letters.kept_days)).run()),
             tasks.create_task(resolver.run()),
             tasks.create_task(maintenance.run()),
+            tasks.create_task(jobs.run()),
             *(tasks.create_task(copier.run()) for copier in copiers),
         ]
         if database.embedded is not None:
@@ -228,7 +251,9 @@ async def _serve(
         streams.drain(round(settings.drain.grace_s * 1000))
         for door in doors:
             door.stop()
+        datasets.drain()
         await _settle_streams(streams, copiers, grace)
+        await _settle_jobs(jobs, datasets, grace)
         await server.stop(0)
         await grace.covers(lambda: all(task.done() for task in opened))
         for task in (*opened, *background):
@@ -240,6 +265,13 @@ async def _settle_streams(streams: IngestServicer, copiers: Sequence[Copier], gr
     if not await grace.covers(lambda: streams.is_quiet and all(copier.idle for copier in copiers)):
         log.warning("streams_ended", streams=len(streams.sessions))
         streams.end_streams()
+        await asyncio.sleep(LAST_WORDS_S)
+
+
+async def _settle_jobs(jobs: JobRunner, datasets: DatasetServicer, grace: Grace) -> None:
+    """Wait until jobs have ended; uploads that stay beyond the grace are ended, and their jobs say so."""
+    if not await grace.covers(lambda: jobs.is_quiet):
+        datasets.end_uploads()
         await asyncio.sleep(LAST_WORDS_S)
 
 

@@ -231,6 +231,76 @@ class TypeConflictError(HeadraceError):
     reason = "TYPE_CONFLICT"
 
 
+class JobNotFoundError(HeadraceError):
+    """No such job."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "JOB_NOT_FOUND"
+
+
+class JobAbandonedError(HeadraceError):
+    """The job was ended from outside, in the middle of its work."""
+
+    code = grpc.StatusCode.ABORTED
+    reason = "JOB_ABANDONED"
+
+
+class DatasetIsBaselineError(HeadraceError):
+    """The dataset is a model's baseline."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_IS_BASELINE"
+
+
+class DatasetExistsError(HeadraceError):
+    """There is a dataset of that name."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = "DATASET_EXISTS"
+
+
+class DatasetNotFoundError(HeadraceError):
+    """No such dataset."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "DATASET_NOT_FOUND"
+
+
+class DatasetRowCountError(HeadraceError):
+    """Another number of rows came than were expected."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_ROW_COUNT"
+
+
+class DatasetRowsRejectedError(HeadraceError):
+    """Rows were refused, and the dataset allows none."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_ROWS_REJECTED"
+
+
+class DatasetIdRepeatedError(HeadraceError):
+    """An event_id stands twice."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_ID_REPEATED"
+
+
+class DatasetImmutableError(HeadraceError):
+    """What was published would change."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_IMMUTABLE"
+
+
+class DatasetIdUnknownError(HeadraceError):
+    """An event_id that the dataset does not have."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "DATASET_ID_UNKNOWN"
+
+
 class ProjectDeniedError(HeadraceError):
     """The project is not the caller's; says the same whether it exists or not."""
 

@@ -168,6 +168,26 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The row of a ranking model has no group."""
     ERROR_REASON_MEDIA_INVALID: _ErrorReason.ValueType  # 86
     """A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
+    ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 90
+    """There is no such job in the project. NOT_FOUND."""
+    ERROR_REASON_JOB_ABANDONED: _ErrorReason.ValueType  # 91
+    """The replica that ran the job ended in the middle of it; what it had begun is undone. A job's error."""
+    ERROR_REASON_DATASET_IS_BASELINE: _ErrorReason.ValueType  # 92
+    """The dataset is a model's baseline: name another one first. FAILED_PRECONDITION."""
+    ERROR_REASON_DATASET_EXISTS: _ErrorReason.ValueType  # 93
+    """There is a dataset of that name, or one is being published; datasets never change. ALREADY_EXISTS."""
+    ERROR_REASON_DATASET_NOT_FOUND: _ErrorReason.ValueType  # 94
+    """There is no such dataset. NOT_FOUND."""
+    ERROR_REASON_DATASET_ROW_COUNT: _ErrorReason.ValueType  # 95
+    """Another number of rows came than were expected. A job's error."""
+    ERROR_REASON_DATASET_ROWS_REJECTED: _ErrorReason.ValueType  # 96
+    """Rows of the dataset were refused, and it allows none; the job's result names them. A job's error."""
+    ERROR_REASON_DATASET_ID_REPEATED: _ErrorReason.ValueType  # 97
+    """An event_id stands twice in the dataset. A job's error."""
+    ERROR_REASON_DATASET_IMMUTABLE: _ErrorReason.ValueType  # 98
+    """A completed column has values already, or the dataset changed while it was completed. A job's error."""
+    ERROR_REASON_DATASET_ID_UNKNOWN: _ErrorReason.ValueType  # 99
+    """A completion has an event_id that the dataset does not have. A job's error."""
     ERROR_REASON_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 100
     """None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
     one. NOT_FOUND.
@@ -342,6 +362,26 @@ ERROR_REASON_GROUP_ID_REQUIRED: ErrorReason.ValueType  # 85
 """The row of a ranking model has no group."""
 ERROR_REASON_MEDIA_INVALID: ErrorReason.ValueType  # 86
 """A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
+ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 90
+"""There is no such job in the project. NOT_FOUND."""
+ERROR_REASON_JOB_ABANDONED: ErrorReason.ValueType  # 91
+"""The replica that ran the job ended in the middle of it; what it had begun is undone. A job's error."""
+ERROR_REASON_DATASET_IS_BASELINE: ErrorReason.ValueType  # 92
+"""The dataset is a model's baseline: name another one first. FAILED_PRECONDITION."""
+ERROR_REASON_DATASET_EXISTS: ErrorReason.ValueType  # 93
+"""There is a dataset of that name, or one is being published; datasets never change. ALREADY_EXISTS."""
+ERROR_REASON_DATASET_NOT_FOUND: ErrorReason.ValueType  # 94
+"""There is no such dataset. NOT_FOUND."""
+ERROR_REASON_DATASET_ROW_COUNT: ErrorReason.ValueType  # 95
+"""Another number of rows came than were expected. A job's error."""
+ERROR_REASON_DATASET_ROWS_REJECTED: ErrorReason.ValueType  # 96
+"""Rows of the dataset were refused, and it allows none; the job's result names them. A job's error."""
+ERROR_REASON_DATASET_ID_REPEATED: ErrorReason.ValueType  # 97
+"""An event_id stands twice in the dataset. A job's error."""
+ERROR_REASON_DATASET_IMMUTABLE: ErrorReason.ValueType  # 98
+"""A completed column has values already, or the dataset changed while it was completed. A job's error."""
+ERROR_REASON_DATASET_ID_UNKNOWN: ErrorReason.ValueType  # 99
+"""A completion has an event_id that the dataset does not have. A job's error."""
 ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 100
 """None of the ids asked for has an event; metadata waiting_rows says how many labels and other late rows wait for
 one. NOT_FOUND.

@@ -359,6 +359,7 @@ class Model(google.protobuf.message.Message):
     THRESHOLD_FIELD_NUMBER: builtins.int
     SAMPLING_RATE_FIELD_NUMBER: builtins.int
     RETENTION_FIELD_NUMBER: builtins.int
+    BASELINE_DATASET_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project the model belongs to: a schema of the database. Default "main"."""
     name: builtins.str
@@ -393,6 +394,8 @@ class Model(google.protobuf.message.Message):
     """Share of its events that is kept, above 0 and at most 1; set by UpdateModel. Which events these are is decided by
     their ids alone (docs/sampling.md). Output only.
     """
+    baseline_dataset: builtins.str
+    """Name of the dataset that the model's drift is measured against; empty: none. Output only."""
     @property
     def columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelColumn]:
         """The model's columns, beside the system ones, over all versions. At most 1,000."""
@@ -458,9 +461,10 @@ class Model(google.protobuf.message.Message):
         threshold: builtins.float | None = ...,
         sampling_rate: builtins.float = ...,
         retention: google.protobuf.duration_pb2.Duration | None = ...,
+        baseline_dataset: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "latest_event_time_ahead", b"latest_event_time_ahead", "retention", b"retention", "threshold", b"threshold", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "chunk_interval", b"chunk_interval", "classes", b"classes", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "positive_class", b"positive_class", "project", b"project", "retention", b"retention", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "baseline_dataset", b"baseline_dataset", "chunk_interval", b"chunk_interval", "classes", b"classes", "columns", b"columns", "create_time", b"create_time", "earliest_event_time", b"earliest_event_time", "event_id_type", b"event_id_type", "events_table", b"events_table", "identity", b"identity", "joined_view", b"joined_view", "labels_table", b"labels_table", "latest_event_time_ahead", b"latest_event_time_ahead", "name", b"name", "positive_class", b"positive_class", "project", b"project", "retention", b"retention", "revision", b"revision", "sampling_rate", b"sampling_rate", "task", b"task", "threshold", b"threshold", "unknown_columns", b"unknown_columns", "update_time", b"update_time", "versions", b"versions"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
 
 global___Model = Model

@@ -7,6 +7,7 @@ import typer
 from headrace.version import __version__
 from headrace_server.cli import (
     database,
+    datasets,
     dead_letters,
     delivery,
     doctor,
@@ -52,4 +53,5 @@ application.add_typer(dead_letters.verbs, name="dead-letters")
 application.command("delivery")(delivery.delivery)
 application.command("publish")(publish.publish)
 application.command("kafka")(kafka.kafka)
+application.add_typer(datasets.verbs, name="datasets")
 application.command("doctor")(doctor.doctor)

@@ -7,11 +7,10 @@ seq. So a poisoned batch never wedges its producer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,20 +23,19 @@ from headrace_server.dead_letters.letters import letter_of_batch, letters_of_rej
 from headrace_server.decoding.decode import decode
 from headrace_server.decoding.decoded import DecodedRows, UndecodableError
 from headrace_server.errors import HeadraceError, RetryableError
+from headrace_server.intake.fitting import Fitting, Models
 from headrace_server.intake.inference import infer_columns
 from headrace_server.intake.limits import Limits
-from headrace_server.models.definition import ColumnDefinition, ColumnLike
 from headrace_server.models.names import MAX_WRITTEN_CHARACTERS
-from headrace_server.models.schema import ColumnKind, ModelSchema, UnknownColumns
+from headrace_server.models.schema import ColumnKind, ModelSchema
 from headrace_server.validation.rejections import Rejections
-from headrace_server.validation.row_schema import Moment, RowSchema
-from headrace_server.validation.validate import ValidatedRows, unknown_columns, validate
+from headrace_server.validation.row_schema import Moment
+from headrace_server.validation.validate import ValidatedRows, validate
 
 INLINE_BYTES = 16 * 1024  # smaller batches are decoded where they stand; for larger ones the event loop must not wait
 INLINE_LETTERS = 20
 MOST_BATCHES_OF_LETTERS = 2  # a batch of more rows than that many full ones is kept as one letter
 MOST_NAMES_CHARACTERS = 1024
-READ_AGAIN_AFTER_S = 1.0
 MAX_VERSION_BYTES = 128
 
 Parameters = ParamSpec("Parameters")
@@ -80,25 +78,6 @@ class RefusedBatchError(Exception):
         self.reason = reason
 
 
-class Models(Protocol):
-    """What is asked of the registry (models/registry.py)."""
-
-    def peek(self, project: str, name: str) -> ModelSchema | None:
-        """The model if it is known here; never waits."""
-
-    async def get(self, project: str, name: str) -> ModelSchema | None:
-        """The model, or None when there is none."""
-
-    async def infer(self, project: str, name: str, columns: Sequence[ColumnLike]) -> ModelSchema | None:
-        """The model that its first batch makes; None when none may be made."""
-
-    async def grow(self, model: ModelSchema, columns: Sequence[ColumnLike]) -> ModelSchema:
-        """The model with more columns."""
-
-    async def refresh(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Read models again."""
-
-
 class TakingIn:
     """Takes batches in for all streams and calls of the process.
 
@@ -112,7 +91,7 @@ class TakingIn:
         self._kinds = kinds
         self._models = models
         self._limits = limits
-        self._read_again_at: dict[tuple[str, str], float] = {}
+        self._fitting = Fitting(models)
 
     async def take_in(
         self,
@@ -150,7 +129,10 @@ class TakingIn:
                 raise RefusedBatchError("SCOPE_DENIED", denial)
             kind = self._check_whole(received, rows)
             model = await self._model_for(received, rows)
-            model, schema = await self._fitting(kind, model, rows)
+            fitted = await self._fitting.fit(kind, model, rows)
+            if fitted is None:
+                raise RefusedBatchError("NO_LABELS", f"model {model.name!r} has no labels; add them with UpdateModel")
+            model, schema = fitted
         except UndecodableError as error:
             rejections = Rejections(0)
             rejections.note(error.reason, str(error))
@@ -233,44 +215,6 @@ class TakingIn:
             text = f"no model {name!r} in project {project!r}: register it, or let the service infer models"
             raise RefusedBatchError("UNKNOWN_MODEL", text)
         return model
-
-    async def _fitting(self, kind: RecordKind, model: ModelSchema, rows: DecodedRows) -> tuple[ModelSchema, RowSchema]:
-        """The model to validate by: read again, or grown, when the batch has a column it does not know."""
-        schema = kind.row_schema(model)
-        if schema is None:
-            raise RefusedBatchError("NO_LABELS", f"model {model.name!r} has no labels; add them with UpdateModel")
-        unknown = unknown_columns(rows, schema)
-        if unknown and self._may_read_again(model):
-            await self._models.refresh([(model.project, model.sql_name)])
-            model = self._models.peek(model.project, model.sql_name) or model
-            schema = kind.row_schema(model) or schema
-            unknown = unknown_columns(rows, schema)
-        if unknown and model.unknown_columns is UnknownColumns.ADD and kind.adds_columns:
-            model = await self._grown(model, infer_columns(unknown, ColumnKind.FEATURE))
-            schema = kind.row_schema(model) or schema
-        return model, schema
-
-    async def _grown(self, model: ModelSchema, columns: list[ColumnDefinition]) -> ModelSchema:
-        """The model with all columns that can be added; validation tells the rows of the others so."""
-        if not columns:
-            return model
-        try:
-            return await self._models.grow(model, columns)
-        except RetryableError:
-            raise
-        except HeadraceError:
-            if len(columns) == 1:
-                return model
-        half = len(columns) // 2
-        return await self._grown(await self._grown(model, columns[:half]), columns[half:])
-
-    def _may_read_again(self, model: ModelSchema) -> bool:
-        """Whether the registry may be asked again: NOTIFY tells of changes, this only covers its delay."""
-        key, now = (model.project, model.sql_name), monotonic()
-        if self._read_again_at.get(key, 0.0) > now:
-            return False
-        self._read_again_at[key] = now + READ_AGAIN_AFTER_S
-        return True
 
 
 def _letter_of_all(batch: batch_pb2.Batch, reason: str, message: str) -> DeadLetter:

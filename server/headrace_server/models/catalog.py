@@ -27,6 +27,7 @@ _SELECT = """
     SELECT m.project, m.sql_name, m.name, m.identity, m.event_id_type, m.unknown_columns, m.earliest_event_time,
            m.latest_ahead, m.chunk_interval, m.retention, m.revision, m.created_at, m.updated_at,
            m.task, m.classes, m.positive_class, m.threshold,
+           coalesce(m.baseline_dataset, '') AS baseline_dataset,
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
            (SELECT coalesce(array_agg(v.version ORDER BY v.position), '{}')
@@ -215,6 +216,7 @@ def _schema(row: asyncpg.Record) -> ModelSchema:
         classes=tuple(row["classes"]),
         positive_class=row["positive_class"],
         threshold=row["threshold"],
+        baseline_dataset=row["baseline_dataset"],
     )
 
 

@@ -12,7 +12,14 @@ from headrace_server.models import joined_view
 from headrace_server.models.names import quote_identifier, quote_literal
 from headrace_server.models.schema import Identity, ModelSchema
 from headrace_server.models.system_columns import EVENT_TIME
-from headrace_server.models.table_spec import TableColumn, TableSpec, events_table, inbox_table, labels_table
+from headrace_server.models.table_spec import (
+    TableColumn,
+    TableSpec,
+    datasets_table,
+    events_table,
+    inbox_table,
+    labels_table,
+)
 
 
 def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
@@ -23,7 +30,7 @@ def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
         extension_schema: Quoted name of the schema that holds TimescaleDB's functions.
     """
     events = events_table(schema)
-    result = [f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema.project)}"]
+    result = [create_schema(schema.project)]
     result += _create_hypertable(events, schema, extension_schema, f"Events of the model {_shown(schema)}")
     # Rows come mostly in the order of time, so the block ranges are narrow; the summary of a full range is made at
     # once.
@@ -38,6 +45,7 @@ def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
 def grow_tables(before: ModelSchema, after: ModelSchema, extension_schema: str) -> list[str]:
     """Return the statements that add to a model's tables what `after` has more than `before`; none when nothing."""
     result = _add_columns(events_table(before), events_table(after))
+    result += _widen_datasets(before, after)
     if after.labels and not before.labels:
         result += _create_labels(after, extension_schema)
     elif after.labels and after.columns != before.columns:
@@ -47,6 +55,15 @@ def grow_tables(before: ModelSchema, after: ModelSchema, extension_schema: str) 
     if after.chunk_interval != before.chunk_interval:
         result += _set_chunk_interval(after, extension_schema)
     return result
+
+
+def _widen_datasets(before: ModelSchema, after: ModelSchema) -> list[str]:
+    """The table of datasets is made with the first of them, and then grows with the model."""
+    table, standing = datasets_table(after), {column.name for column in datasets_table(before).columns}
+    additions = [
+        f"ADD COLUMN IF NOT EXISTS {column_clause(column)}" for column in table.columns if column.name not in standing
+    ]
+    return [f"ALTER TABLE IF EXISTS {table.qualified} {', '.join(additions)}"] if additions else []
 
 
 def _set_chunk_interval(schema: ModelSchema, extension_schema: str) -> list[str]:
@@ -69,7 +86,7 @@ def _create_labels(schema: ModelSchema, extension_schema: str) -> list[str]:
     )
     result.append(f"CREATE INDEX ON {labels.qualified} (event_id, event_time)")
     # Rows pass through the inbox, so it is vacuumed after few dead ones.
-    result += _create_table(
+    result += create_table(
         inbox,
         f"Labels of the model {_shown(schema)} whose event is not known yet",
         " WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000)",
@@ -82,14 +99,25 @@ def _create_hypertable(spec: TableSpec, schema: ModelSchema, extension_schema: s
     # Chunks are aligned to the epoch, so tables of one interval have the same bounds: labels lie beside their events.
     dimension = f"{extension_schema}.by_range('{EVENT_TIME.name}', {_interval(schema.chunk_interval)})"
     return [
-        *_create_table(spec, comment),
+        *create_table(spec, comment),
         f"SELECT {extension_schema}.create_hypertable({quote_literal(spec.qualified)}::regclass, {dimension},"
         " create_default_indexes => false)",
     ]
 
 
-def _create_table(spec: TableSpec, comment: str, options: str = "") -> list[str]:
-    columns = ", ".join(_column(column) for column in spec.columns)
+def create_schema(project: str) -> str:
+    """Return the statement that makes a project's schema, if it is not there."""
+    return f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(project)}"
+
+
+def create_partitioned(spec: TableSpec, key: str, comment: str) -> list[str]:
+    """Return the statements for a table whose rows lie in partitions by the values of the column `key`."""
+    return create_table(spec, comment, f" PARTITION BY LIST ({quote_identifier(key)})")
+
+
+def create_table(spec: TableSpec, comment: str, options: str = "") -> list[str]:
+    """Return the statements for a plain table."""
+    columns = ", ".join(column_clause(column) for column in spec.columns)
     return [
         f"CREATE TABLE {spec.qualified} ({columns}){options}",
         f"COMMENT ON TABLE {spec.qualified} IS {quote_literal(comment)}",
@@ -102,11 +130,12 @@ def _add_columns(before: TableSpec, after: TableSpec) -> list[str]:
     fresh = [column for column in after.columns if column.name not in standing]
     if not fresh:
         return []
-    additions = ", ".join(f"ADD COLUMN {_column(column)}" for column in fresh)
+    additions = ", ".join(f"ADD COLUMN {column_clause(column)}" for column in fresh)
     return [f"ALTER TABLE {after.qualified} {additions}", *_comments(after, fresh)]
 
 
-def _column(column: TableColumn) -> str:
+def column_clause(column: TableColumn) -> str:
+    """Return a column as CREATE TABLE and ADD COLUMN take it."""
     required = " NOT NULL" if column.required else ""
     return f"{quote_identifier(column.name)} {column.sql}{required} {column.default}".rstrip()
 

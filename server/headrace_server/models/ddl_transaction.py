@@ -43,17 +43,31 @@ async def change_model(
     with told_as_unavailable():
         connection = await connect()
         try:
-            deadline = asyncio.get_running_loop().time() + DEADLINE_S
-            while True:
-                try:
-                    return await _once(connection, project, sql_name, work)
-                except _PASSING:
-                    if asyncio.get_running_loop().time() >= deadline:
-                        raise
-                await asyncio.sleep(random.uniform(*PAUSE_S))  # noqa: S311 — jitter, no secret
+            return await change_on(connection, project, sql_name, work)
         finally:
             # Nothing is open any more; a polite goodbye could hang on a dead server.
             connection.terminate()
+
+
+async def change_on(
+    connection: asyncpg.Connection,
+    project: str,
+    sql_name: str,
+    work: Callable[[asyncpg.Connection], Awaitable[Result]],
+) -> Result:
+    """Do `work` while no other process changes the model, on a connection that COPYs no rows of others meanwhile.
+
+    Raises:
+        asyncpg.PostgresError, OSError: As `work` raised it, or the locks were not had in 30 seconds.
+    """
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while True:
+        try:
+            return await _once(connection, project, sql_name, work)
+        except _PASSING:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+        await asyncio.sleep(random.uniform(*PAUSE_S))  # noqa: S311 — jitter, no secret
 
 
 async def _once(

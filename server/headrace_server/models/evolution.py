@@ -214,6 +214,10 @@ def _name_clash(standing: Sequence[ModelColumn], fresh: Sequence[ModelColumn]) -
         return f"{moved.name!r} is a {moved.kind.name} already, and the joined view shows it under this name"
     if len(after) < len(standing) + len(fresh) or not SYSTEM_NAMES.isdisjoint(after):
         return "a label and another column would have the same name in the joined view; rename one"
+    events = {column.sql_name for column in (*standing, *fresh) if column.kind is not ColumnKind.LABEL}
+    labels = {f"label_{column.sql_name}" for column in (*standing, *fresh) if column.kind is ColumnKind.LABEL}
+    if not events.isdisjoint(labels):
+        return f"{(events & labels).pop()} is what datasets call a label of this model; rename one of the two"
     return None
 
 

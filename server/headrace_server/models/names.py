@@ -30,6 +30,7 @@ RESERVED_SUFFIXES = (
     "_profiles",
     "_histograms",
     "_categories",
+    "_dataset",
     "_performance",
     "_drift",
     "_joined",
@@ -39,8 +40,8 @@ RESERVED_SUFFIXES = (
 RESERVED_NAMES = frozenset({"headrace", "public", "information_schema"})
 RESERVED_PREFIXES = ("pg_", "timescaledb_", "toolkit_")
 
-# Columns that every PostgreSQL table has, and those the labels inbox keeps for itself.
-_POSTGRES_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+# Columns that every PostgreSQL table has and the one that names a dataset, and those the labels inbox keeps for itself.
+_OTHER_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "dataset"})
 INBOX_NAMES = frozenset({"inbox_id", "producer_id", "seq", "row_index"})
 
 _HEAD_CHARACTERS = 39
@@ -126,7 +127,7 @@ def fold_column(name: str, *, label: bool = False) -> str:
         NameInvalidError: It cannot be folded.
     """
     folded = fold(name)
-    taken = folded in SYSTEM_NAMES or folded in _POSTGRES_COLUMNS or (label and folded in INBOX_NAMES)
+    taken = folded in SYSTEM_NAMES or folded in _OTHER_COLUMNS or (label and folded in INBOX_NAMES)
     return f"f_{folded}" if taken else folded
 
 

@@ -85,6 +85,7 @@ class ModelSchema:
         classes: The classes it tells apart; empty: any.
         positive_class: Of a binary classification; empty: not said.
         threshold: Scores from here on count as the positive class.
+        baseline_dataset: Name of the dataset that drift is measured against; empty: none.
     """
 
     project: str
@@ -102,6 +103,7 @@ class ModelSchema:
     revision: int
     created_at: datetime
     updated_at: datetime
+    baseline_dataset: str = ""
     sampling: tuple[SamplingRate, ...] = ()
     task: TaskType | None = None
     classes: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ In: a ModelSchema. Out: a TableSpec, from which models/ddl.py makes the table an
 This is the only place that says what a model's tables look like.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -15,8 +15,13 @@ from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, EVENT
 
 LABELS_SUFFIX = "_labels"
 INBOX_SUFFIX = "_labels_inbox"
+DATASETS_SUFFIX = "_datasets"
+DATASET_SUFFIX = "_dataset"
 JOINED_SUFFIX = "_joined"
 JOINED_BETWEEN_SUFFIX = "_joined_between"
+
+DATASET = "dataset"
+"""Column that says which dataset a row belongs to."""
 
 # Byte order, whatever the database's locale: quicker, the same order that writers sort rows in, and the index outlives
 # upgrades of the operating system's locales.
@@ -103,6 +108,27 @@ def inbox_table(schema: ModelSchema) -> TableSpec:
         columns.append(_system_column(column, schema, required=required, default=default))
     columns += [_model_column(column) for column in schema.labels]
     return TableSpec(schema.project, schema.sql_name + INBOX_SUFFIX, tuple(columns))
+
+
+def datasets_table(schema: ModelSchema) -> TableSpec:
+    """Return the table of all the model's datasets, a partition each: events, with their labels beside them."""
+    dataset = TableColumn(DATASET, TEXT_ID_SQL, pa.string(), required=True, comment="Name of the dataset")
+    own = dataset_table(schema)
+    return TableSpec(own.schema, schema.sql_name + DATASETS_SUFFIX, (dataset, *own.columns))
+
+
+def dataset_table(schema: ModelSchema) -> TableSpec:
+    """Return the table of one dataset that belongs to no model, which `schema` stands for."""
+    system = [column for column in EVENT_COLUMNS if not column.written_by_service]
+    columns = [_system_column(column, schema, required={EVENT_ID.name}) for column in system]
+    columns += [_model_column(column) for column in schema.event_columns]
+    columns += [replace(_model_column(label), name=dataset_label_name(label)) for label in schema.labels]
+    return TableSpec(schema.project, schema.sql_name + DATASET_SUFFIX, tuple(columns))
+
+
+def dataset_label_name(label: ModelColumn) -> str:
+    """Return what a label is called beside the columns of its event."""
+    return f"label_{label.sql_name}"
 
 
 def _system_column(column: SystemColumn, schema: ModelSchema, *, required: set[str], default: str = "") -> TableColumn:

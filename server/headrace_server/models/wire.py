@@ -35,7 +35,7 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
     model = model_pb2.Model(
         project=schema.project,
         name=schema.name,
-        columns=[_column_to_proto(column) for column in schema.columns],
+        columns=[column_to_proto(column) for column in schema.columns],
         identity=schema.identity.value,
         event_id_type=schema.event_id_type.value,
         unknown_columns=schema.unknown_columns.value,
@@ -47,6 +47,7 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
         classes=schema.classes,
         positive_class=schema.positive_class,
         threshold=schema.threshold,
+        baseline_dataset=schema.baseline_dataset,
     )
     model.earliest_event_time.FromDatetime(schema.earliest_event_time)
     model.latest_event_time_ahead.FromTimedelta(schema.latest_ahead)
@@ -61,7 +62,8 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
     return model
 
 
-def _column_to_proto(column: ModelColumn) -> model_pb2.ModelColumn:
+def column_to_proto(column: ModelColumn) -> model_pb2.ModelColumn:
+    """Return a column as clients see it."""
     return model_pb2.ModelColumn(
         name=column.name,
         kind=column.kind.value,

@@ -1,0 +1,1 @@
+"""Pre-production: datasets, published whole as jobs, completed by id, and dropped whole."""
