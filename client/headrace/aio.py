@@ -223,6 +223,19 @@ class AsyncModel:
             )
         )
 
+    async def delete_events(
+        self,
+        event_ids: Sequence[str] | None = None,
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        confirm: str,
+    ) -> AsyncJob:
+        """Begin to delete events for good; as Model.delete_events."""
+        return AsyncJob(
+            await in_thread(lambda _: self._model.delete_events(event_ids, start=start, end=end, confirm=confirm), None)
+        )
+
     async def statistics(self) -> ModelStatistics:
         """Return how much the model has stored; as Model.statistics."""
         return await in_thread(lambda _: self._model.statistics(), None)

@@ -18,6 +18,7 @@ from headrace.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.datasets import Dataset, Datasets
 from headrace.dead_letters import DeadLetters
 from headrace.deadline import Deadline
+from headrace.deletions import Deletions
 from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.jobs import Job, Jobs, JobState
@@ -72,6 +73,7 @@ class Client:
         self._streams = ResultStreams(link, self.settings)
         self._reader = Reader(self._calls, self._streams)
         self._jobs = Jobs(self._calls)
+        self._deletions = Deletions(self._calls, self._jobs)
         self._datasets = Datasets(self._calls, self._jobs, link, self.settings.call_timeout_s)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
@@ -422,6 +424,7 @@ class Client:
             publisher=self._publisher,
             validator=self._validator,
             reader=self._reader,
+            deletions=self._deletions,
             datasets=self._datasets,
             settings=self.settings,
             sample=self._notices.samples.of(name),

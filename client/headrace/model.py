@@ -30,6 +30,7 @@ from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
     from headrace.datasets import Datasets
+    from headrace.deletions import Deletions
     from headrace.jobs import Job
     from headrace.publishing import Publisher
     from headrace.reader import Reader
@@ -57,6 +58,7 @@ class Model:
         publisher: Publisher,
         validator: Validator,
         reader: Reader,
+        deletions: Deletions,
         datasets: Datasets,
         settings: Settings,
         sample: Sample,
@@ -73,6 +75,7 @@ class Model:
         self._monitoring = monitoring
         self._validator = validator
         self._reader = reader
+        self._deletions = deletions
         self._datasets = datasets
         self._strict = settings.strict
         self._sample = sample
@@ -532,6 +535,35 @@ class Model:
         """
         self.info = self._datasets.set_baseline(self.name, name)
         return self.info
+
+    def delete_events(
+        self,
+        event_ids: Sequence[str] | None = None,
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        confirm: str,
+    ) -> Job:
+        """Begin to delete events for good, with their labels and all that came late for them.
+
+        Args:
+            event_ids: Their ids, at most 10,000. Every event with such an id is deleted.
+            start: First event_time that is deleted, with its time zone; instead of ids.
+            end: First event_time that stays, with its time zone.
+            confirm: The model's name once more.
+
+        Returns:
+            The job: `wait()` for it; its result says how many rows of which table are gone. What is deleted when it is
+            cancelled stays deleted.
+
+        Raises:
+            InvalidArgumentError: Ids and times are both given or both missing, one end is missing, a time has no zone,
+                there are too many ids.
+            ServiceError: The service refuses (DELETE_NOT_CONFIRMED, DELETE_EVERYTHING, TIME_RANGE_INVALID …), or is
+                away.
+            ClosedError: The client is closed.
+        """
+        return self._deletions.delete_events(self.name, event_ids, start=start, end=end, confirm=confirm)
 
     def _refused(self, error: Exception, lane: Lane) -> None:
         """Count a row that could not be accepted; raise where the user asked for it."""

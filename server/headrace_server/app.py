@@ -20,6 +20,7 @@ from headrace.v1 import (
     dataset_service_pb2_grpc,
     dead_letter_service_pb2,
     dead_letter_service_pb2_grpc,
+    deletion_service_pb2_grpc,
     delivery_service_pb2,
     delivery_service_pb2_grpc,
     job_service_pb2,
@@ -48,6 +49,8 @@ from headrace_server.datasets.upload import Shared
 from headrace_server.dead_letters.dead_letter_servicer import DeadLetterServicer
 from headrace_server.dead_letters.replay import Replay
 from headrace_server.dead_letters.shelf import Shelf
+from headrace_server.deletion.deletion_servicer import DELETE_EVENTS, DeletesEvents, DeletionServicer
+from headrace_server.deletion.deletion_servicer import SERVICE as DELETIONS
 from headrace_server.delivery.delivery_servicer import DeliveryServicer
 from headrace_server.events.kind import EventsKind
 from headrace_server.http.events import Events
@@ -67,6 +70,7 @@ from headrace_server.intake.interceptors import CallInterceptor
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.service import IngestService
 from headrace_server.intake.taking_in import TakingIn
+from headrace_server.jobs.job import JobKind
 from headrace_server.jobs.job_servicer import JobServicer
 from headrace_server.jobs.runner import JobRunner
 from headrace_server.kafka.listener import KafkaListener
@@ -99,7 +103,7 @@ DEAD_LETTERS = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterSe
 DELIVERY = delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"].full_name
 JOBS = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 DATASETS = dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name
-SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY, MONITORING, JOBS, DATASETS)
+SERVICES = (INGEST, MODELS, KEYS, QUERIES, DEAD_LETTERS, DELIVERY, MONITORING, JOBS, DATASETS, DELETIONS)
 LAST_WORDS_S = 0.2  # for the statuses of streams that had to be ended
 
 
@@ -171,7 +175,7 @@ async def _serve(
         metrics=metrics,
         quotas=entrance.quotas,
     )
-    jobs = JobRunner(database.connect, database.pool, instance, dict.fromkeys(DATASET_JOBS, DatasetJobs()))
+    jobs = JobRunner(database.connect, database.pool, instance, _job_kinds())
     datasets = DatasetServicer(
         registry,
         jobs,
@@ -201,6 +205,10 @@ async def _serve(
             MonitoringServicer(registry, database.pool),
         ),
         (delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server, DeliveryServicer(database.pool)),
+        (
+            deletion_service_pb2_grpc.add_DeletionServiceServicer_to_server,
+            DeletionServicer(registry, jobs, database.connect),
+        ),
         (job_service_pb2_grpc.add_JobServiceServicer_to_server, JobServicer(jobs, database.pool)),
         (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, datasets),
     )
@@ -314,6 +322,10 @@ async def _describe(server: grpc.aio.Server, health: Health, settings: Settings)
     await health.add_to(server)
     if settings.listen.reflection:
         reflection.enable(server, SERVICES)
+
+
+def _job_kinds() -> dict[str, JobKind]:
+    return {**dict.fromkeys(DATASET_JOBS, DatasetJobs()), DELETE_EVENTS: DeletesEvents()}
 
 
 def _add(server: grpc.aio.Server, *servicers: tuple[Callable[..., None], object]) -> None:

@@ -143,6 +143,18 @@ class FilterInvalidError(InvalidRequestError):
     reason = "FILTER_INVALID"
 
 
+class DeleteEverythingError(InvalidRequestError):
+    """A delete that means every event of a model, or does not say which it means."""
+
+    reason = "DELETE_EVERYTHING"
+
+
+class DeleteNotConfirmedError(InvalidRequestError):
+    """A delete that does not say its model's name once more."""
+
+    reason = "DELETE_NOT_CONFIRMED"
+
+
 class SeqGapError(HeadraceError):
     """A batch is missing before this one."""
 

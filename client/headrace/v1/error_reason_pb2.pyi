@@ -218,6 +218,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Neither ids nor a filter says which dead letters are meant, or too many ids. INVALID_ARGUMENT."""
     ERROR_REASON_FILTER_INVALID: _ErrorReason.ValueType  # 114
     """A part of a filter, or a page_token, that cannot be read. INVALID_ARGUMENT. Example: producer_id "worker-1"."""
+    ERROR_REASON_DELETE_EVERYTHING: _ErrorReason.ValueType  # 107
+    """The delete means every event of the model, or does not say which it means. INVALID_ARGUMENT. Example: a start_time
+    without an end_time.
+    """
+    ERROR_REASON_DELETE_NOT_CONFIRMED: _ErrorReason.ValueType  # 108
+    """confirm_model is not the model's name. INVALID_ARGUMENT. Example: "" or "flight_delays"."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, a stream, a batch or a row was refused."""
@@ -412,4 +418,10 @@ ERROR_REASON_SELECTION_REQUIRED: ErrorReason.ValueType  # 113
 """Neither ids nor a filter says which dead letters are meant, or too many ids. INVALID_ARGUMENT."""
 ERROR_REASON_FILTER_INVALID: ErrorReason.ValueType  # 114
 """A part of a filter, or a page_token, that cannot be read. INVALID_ARGUMENT. Example: producer_id "worker-1"."""
+ERROR_REASON_DELETE_EVERYTHING: ErrorReason.ValueType  # 107
+"""The delete means every event of the model, or does not say which it means. INVALID_ARGUMENT. Example: a start_time
+without an end_time.
+"""
+ERROR_REASON_DELETE_NOT_CONFIRMED: ErrorReason.ValueType  # 108
+"""confirm_model is not the model's name. INVALID_ARGUMENT. Example: "" or "flight_delays"."""
 global___ErrorReason = ErrorReason

@@ -40,6 +40,7 @@ RULES: Mapping[str, frozenset[Scope]] = {
         "DatasetService/ListDatasets": {INGEST, READ, ADMIN},
         "DatasetService/DropDataset": {ADMIN},
         "DatasetService/SetBaseline": {ADMIN},
+        "DeletionService/DeleteEvents": {ADMIN},
         "KeyService/CreateKey": {ADMIN},
         "KeyService/ListKeys": {ADMIN},
         "KeyService/RotateKey": {ADMIN},
