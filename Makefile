@@ -7,7 +7,7 @@ RATE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup lock run demo test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full
+.PHONY: help setup lock run demo test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ dataset-memory: setup ## publish a CSV of 2 GB as a dataset and measure the memo
 
 bench: .venv/bench/.installed ## measure headrace beside its peers, in one run (a few minutes; writes benchmarks/results)
 	.venv/bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+labels-at-size: .venv/bench/.installed ## a million labels in random order, with and without times: states and rates (a few minutes)
+	.venv/bench/bin/python -m benchmarks late_labels $(BENCH_ARGS)
 
 bench-full: .venv/bench/.installed ## the same, and how cost grows with rows and columns (about half an hour)
 	.venv/bench/bin/python -m benchmarks --full $(BENCH_ARGS)

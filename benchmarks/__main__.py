@@ -23,7 +23,7 @@ from benchmarks.targets import held_against
 PARTS = (
     *("columns", "forms", "peers", "repeats", "log_calls", "busy_thread", "streams", "ack", "service_cpu", "memory"),
 )
-SWEEPS = ("growth", "width")
+SWEEPS = ("growth", "width", "late_labels")
 
 
 def main() -> None:

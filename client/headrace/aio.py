@@ -6,9 +6,10 @@
         result = await model.publish(rows)
         await client.flush()
 
-`log` and `log_label` are the very methods of the sync handle. What waits for the service runs on a thread of its own
-and settles a future of the caller's loop by call_soon_threadsafe; a cancelled await expires the wait's deadline, so the
-thread ends within a second. gRPC's own asyncio stack is not used: a process may have many loops, and it bears one.
+`log`, `log_label` and the other log methods are the very ones of the sync handle. What waits for the service runs on a
+thread of its own and settles a future of the caller's loop by call_soon_threadsafe; a cancelled await expires the
+wait's deadline, so the thread ends within a second. gRPC's own asyncio stack is not used: a process may have many
+loops, and it bears one.
 """
 
 from __future__ import annotations
@@ -75,13 +76,19 @@ class AsyncModel:
 
     Attributes:
         log: Model.log, which never blocks.
-        log_label: Model.log_label, which never blocks.
+        log_label: Model.log_label, which never blocks; as the next three.
+        log_influences: Model.log_influences.
+        log_variant: Model.log_variant.
+        log_metric: Model.log_metric.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self.log = model.log
         self.log_label = model.log_label
+        self.log_influences = model.log_influences
+        self.log_variant = model.log_variant
+        self.log_metric = model.log_metric
 
     def __repr__(self) -> str:
         return f"Async{self._model!r}"
@@ -122,6 +129,7 @@ class AsyncModel:
         features: Sequence[str] | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
+        kind: str = "events",
         update: bool = False,
         nan: str = "null",
         validate_only: bool = False,
@@ -143,6 +151,7 @@ class AsyncModel:
                 features=features,
                 predictions=predictions,
                 labels=labels,
+                kind=kind,
                 update=update,
                 nan=nan,
                 validate_only=validate_only,
@@ -161,6 +170,7 @@ class AsyncModel:
         features: Sequence[str] | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
+        kind: str = "events",
         update: bool = False,
         nan: str = "null",
         timeout: float | Deadline | None = None,  # noqa: ASYNC109 -- as publish
@@ -173,6 +183,7 @@ class AsyncModel:
             features=features,
             predictions=predictions,
             labels=labels,
+            kind=kind,
             update=update,
             nan=nan,
             validate_only=True,

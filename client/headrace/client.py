@@ -1,7 +1,7 @@
 """The client: the front door of the SDK.
 
-It owns two lanes (events, labels), the connection for unary calls and the counters; nothing of it starts a thread or a
-connection before it is needed, so `connect` never waits and a model server starts while headrace is away.
+It owns two lanes (events, late rows), the connection for unary calls and the counters; nothing of it starts a thread or
+a connection before it is needed, so `connect` never waits and a model server starts while headrace is away.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from headrace import lifetime
 from headrace.calls import Calls
@@ -22,7 +23,8 @@ from headrace.deletions import Deletions
 from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
 from headrace.jobs import Job, Jobs, JobState
-from headrace.lane import Lane, stats_of
+from headrace.lane import Lane, ToTable, stats_of
+from headrace.late_rows import late_table
 from headrace.model import Model
 from headrace.monitoring import Monitoring
 from headrace.notices import Notices
@@ -33,11 +35,11 @@ from headrace.reader import Reader
 from headrace.registry import Registry
 from headrace.result_stream import ResultStreams
 from headrace.results import BatchOutcome, PublishResult, Stats
-from headrace.rows import event_table, label_table
+from headrace.rows import event_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 from headrace.settings import Settings
+from headrace.table import Header
 from headrace.uploading import Wanted, inferred_schema
-from headrace.v1 import batch_pb2
 from headrace.validating import Validator
 
 
@@ -62,9 +64,9 @@ class Client:
         self.settings = settings or Settings()
         self._link = link
         self._notices = Notices(self.settings.warn_interval_s, on_result=on_result, on_error=on_error, on_drop=on_drop)
-        self._events = self._lane(batch_pb2.RECORD_KIND_EVENTS, project)
-        self._labels = self._lane(batch_pb2.RECORD_KIND_LABELS, project)
-        self._publisher = Publisher(self._events, self._labels)
+        self._events = self._lane("events", attrgetter("events_header"), event_table, project)
+        self._late = self._lane("late", attrgetter("header"), late_table, project)
+        self._publisher = Publisher(self._events, self._late)
         self._calls = Calls(link, project, self.settings)
         self._registry = Registry(self._calls)
         self.dead_letters = DeadLetters(self._calls)
@@ -79,10 +81,11 @@ class Client:
         self._is_closed = False
         lifetime.watch(self)
 
-    def _lane(self, kind: batch_pb2.RecordKind.ValueType, project: str) -> Lane:
+    def _lane(self, name: str, header_of: Callable[[Any], Header], to_table: ToTable, project: str) -> Lane:
         return Lane(
-            kind,
-            event_table if kind == batch_pb2.RECORD_KIND_EVENTS else label_table,
+            name,
+            header_of,
+            to_table,
             link=self._link,
             project=project,
             settings=self.settings,
@@ -333,7 +336,7 @@ class Client:
         """
         self._check_open()
         deadline = Deadline.of(timeout)
-        for lane in (self._events, self._labels):
+        for lane in (self._events, self._late):
             lane.flush(deadline)
 
     def close(self, timeout: float | Deadline = 30.0) -> None:
@@ -353,7 +356,7 @@ class Client:
         self._publisher.close()
         deadline = Deadline.of(timeout)
         errors = []
-        for lane in (self._events, self._labels):
+        for lane in (self._events, self._late):
             try:
                 lane.close(deadline)
             except UnackedError as error:
@@ -389,12 +392,12 @@ class Client:
 
     def stats(self) -> Stats:
         """Return where every row is. Counters of rows that move at this moment may be in either place."""
-        return stats_of((self._events, self._labels))
+        return stats_of((self._events, self._late))
 
     @property
     def producer_ids(self) -> Mapping[str, str]:
-        """The identities under which the service knows this client, by lane: "events", "labels"."""
-        return {lane.name: lane.session.producer_id for lane in (self._events, self._labels)}
+        """The identities under which the service knows this client, by lane: "events", "late"."""
+        return {lane.name: lane.session.producer_id for lane in (self._events, self._late)}
 
     def delivery_report(self, producer_id: str = "") -> list[ProducerDelivery]:
         """Return where every row is, as the service knows it: its ledger against what clients report every 10 seconds.
@@ -411,7 +414,7 @@ class Client:
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""
-        return [*self._events.session.quarantine.batches, *self._labels.session.quarantine.batches]
+        return [*self._events.session.quarantine.batches, *self._late.session.quarantine.batches]
 
     def _handle(self, name: str, version: str, info: ModelInfo | None) -> Model:
         if not name:
@@ -420,7 +423,7 @@ class Client:
             name,
             version,
             events=self._events,
-            labels=self._labels,
+            late=self._late,
             publisher=self._publisher,
             validator=self._validator,
             reader=self._reader,
@@ -438,7 +441,7 @@ class Client:
 
     def before_fork(self, deadline: Deadline) -> None:
         """Leave the network while the process forks. Called by lifetime.py, as the next two."""
-        for lane in (self._events, self._labels):
+        for lane in (self._events, self._late):
             lane.before_fork(deadline)
         self._datasets.before_fork()
         self._calls.before_fork()
@@ -446,14 +449,14 @@ class Client:
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
-        for lane in (self._events, self._labels):
+        for lane in (self._events, self._late):
             lane.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Begin empty: the parent delivers what it accepted."""
         self._link.after_fork_in_child()
         self._notices.after_fork_in_child()
-        for lane in (self._events, self._labels):
+        for lane in (self._events, self._late):
             lane.after_fork_in_child()
         self._calls.after_fork_in_child()
         self._streams.after_fork_in_child()

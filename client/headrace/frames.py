@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.columns import add_column, add_micros_column
 from headrace.errors import InvalidArgumentError
 from headrace.kinds import NULL, common_kind, kind_of
-from headrace.sources import Chunk, Names, RowChunk, TypeOfValues, chunks_of_lists
+from headrace.sources import TIME_COLUMNS, Chunk, Names, RowChunk, TypeOfValues, chunks_of_lists
 from headrace.table import Table
 
 try:
@@ -56,9 +56,6 @@ def _stream(source: Any) -> Any:
         return [pa.record_batch(source)]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # a type that only its library knows
         raise InvalidArgumentError(f"cannot read a {type(source).__name__} through Arrow: {error}") from error
-
-
-_TIMES = frozenset({"event_time", "label_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class ArrowChunk:
     ) -> Table:
         """Return these columns as a table; where some text is no time, of Python values, which part such rows."""
         arrays = [_as_key(self._batch.column(name), wire) for name, wire in columns.items()]
-        times = [array for array, wire in zip(arrays, columns.values(), strict=True) if wire in _TIMES]
+        times = [array for array, wire in zip(arrays, columns.values(), strict=True) if wire in TIME_COLUMNS]
         if any(map(arrow_columns.is_text, (array.type for array in times))):
             rows = RowChunk(self._batch.to_pydict())
             return rows.table(source_rows, columns, event_ids=event_ids, event_micros=event_micros)
@@ -163,7 +160,7 @@ def _as_key(array: Any, wire: str) -> Any:
     """Return ids as texts and times as timestamps; other columns as they are."""
     if wire == "event_id":
         return arrow_columns.as_texts(array)
-    return arrow_columns.as_times(array) if wire in _TIMES else array
+    return arrow_columns.as_times(array) if wire in TIME_COLUMNS else array
 
 
 def _sliced(batches: Any, rows: int) -> Iterator[Chunk]:

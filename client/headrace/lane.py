@@ -1,12 +1,14 @@
-"""A lane: all that moves rows of one kind, from log() to the ack — buffer, sealer, session.
+"""A lane: all that moves rows, from log() to the ack — buffer, sealer, session.
 
-Events and labels have a lane each, so that events never wait for the search that labels take. A lane costs nothing
-until its first row. A forked child gets the lane empty, with a producer_id of its own; the parent's is undisturbed.
+Events have a lane and late rows have one, so that events never wait for the search that late rows take. A lane costs
+nothing until its first row. A forked child gets the lane empty, with a producer_id of its own; the parent's is
+undisturbed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from headrace.buffer import Buffer, LoggedRow
 from headrace.channel import Link, leave_to_parent
@@ -18,16 +20,18 @@ from headrace.results import Stats
 from headrace.sealer import Sealer
 from headrace.session import Session
 from headrace.settings import Settings
-from headrace.table import RefusedRow, RowTable
-from headrace.v1 import batch_pb2
+from headrace.table import Header, RefusedRow, RowTable
+
+ToTable: TypeAlias = "Callable[[Sequence[LoggedRow]], tuple[RowTable, list[RefusedRow]]]"
 
 
 class Lane:
-    """Buffer, sealer and session of one kind of rows.
+    """Buffer, sealer and session of rows.
 
     Args:
-        kind: Kind of the rows.
-        to_table: Makes a table of logged rows.
+        name: What its rows are, for people: "events", "late".
+        header_of: Says what batches of rows with this first cell say about themselves.
+        to_table: Makes a table of logged rows with one first cell.
         link: Where the service is.
         project: Project the rows go to.
         settings: The client's settings.
@@ -36,16 +40,17 @@ class Lane:
 
     def __init__(
         self,
-        kind: batch_pb2.RecordKind.ValueType,
-        to_table: Callable[[Sequence[LoggedRow]], tuple[RowTable, list[RefusedRow]]],
+        name: str,
+        header_of: Callable[[Any], Header],
+        to_table: ToTable,
         *,
         link: Link,
         project: str,
         settings: Settings,
         notices: Notices,
     ) -> None:
-        self.kind = kind
-        self.name = batch_pb2.RecordKind.Name(kind).removeprefix("RECORD_KIND_").lower()
+        self.name = name
+        self._header_of = header_of
         self._to_table = to_table
         self._link = link
         self._project = project
@@ -68,7 +73,7 @@ class Lane:
         self.sealer = Sealer(
             self.buffer,
             self.session,
-            kind=self.kind,
+            header_of=self._header_of,
             to_table=self._to_table,
             counters=self.counters,
             notices=self._notices,
@@ -86,7 +91,7 @@ class Lane:
         if not self.buffer.is_closed:  # the sealer calls on_drop
             self.sealer.start()
             self.buffer.wake.set()
-        self._notices.warn(f"dropped {reason}", f"a {self.name} row was dropped: {error}")
+        self._notices.warn(f"dropped {reason}", f"one of the {self.name} rows was dropped: {error}")
 
     @property
     def logged(self) -> int:

@@ -1,4 +1,4 @@
-"""A model handle: what a model server holds to log its events and labels.
+"""A model handle: what a model server holds to log its events, and what comes after them (late_log.py).
 
 Making one needs no call, so a server starts while headrace is away. `log` is the hot path: it stamps the time, makes
 the id, and appends one tuple; all the rest happens on other threads.
@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.deadline import Deadline
-from headrace.errors import BufferFullError, InvalidArgumentError
 from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
+from headrace.late_log import LateLog
+from headrace.late_rows import kind_named
 from headrace.media import Media
 from headrace.monitoring import Grain, Monitoring
 from headrace.plan import Roles
@@ -24,7 +25,7 @@ from headrace.schema import ModelInfo
 from headrace.settings import Settings
 from headrace.statistics import ModelStatistics
 from headrace.table import Header
-from headrace.times import TimeLike, as_datetime, unix_micros
+from headrace.times import TimeLike, unix_micros
 from headrace.uploading import Wanted
 from headrace.v1 import batch_pb2
 
@@ -39,12 +40,13 @@ if TYPE_CHECKING:
 _time_ns = time.time_ns
 
 
-class Model:
+class Model(LateLog):
     """Handle of one version of one model; made by Client.model, register or get_model.
 
     Attributes:
         name: Name of the model.
         version: Version stored with each event; empty: none.
+        events_header: What batches of its events say about themselves.
         info: The model as registered, where the handle came from register() or get_model(); else None.
     """
 
@@ -54,7 +56,7 @@ class Model:
         version: str,
         *,
         events: Lane,
-        labels: Lane,
+        late: Lane,
         publisher: Publisher,
         validator: Validator,
         reader: Reader,
@@ -65,11 +67,10 @@ class Model:
         monitoring: Monitoring,
         info: ModelInfo | None = None,
     ) -> None:
-        self.name = name
-        self.version = version
+        super().__init__(name, version, late, strict=settings.strict)
         self.info = info
+        self.events_header = self.header(batch_pb2.RECORD_KIND_EVENTS)
         self._events = events
-        self._labels = labels
         self._buffer = events.buffer
         self._publisher = publisher
         self._monitoring = monitoring
@@ -77,14 +78,13 @@ class Model:
         self._reader = reader
         self._deletions = deletions
         self._datasets = datasets
-        self._strict = settings.strict
         self._sample = sample
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, version={self.version!r})"
 
     def header(self, kind: batch_pb2.RecordKind.ValueType) -> Header:
-        """Return what batches of this handle say about themselves."""
+        """Return what batches of a kind say about themselves."""
         return Header(kind, self.name, self.version)
 
     def log(
@@ -106,6 +106,7 @@ class Model:
         trace_id: str | None = None,
         span_id: str | None = None,
         inclusion_probability: float | None = None,
+        influences: Mapping[str, float] | None = None,
     ) -> str:
         """Log one inference; returns at once.
 
@@ -134,6 +135,8 @@ class Model:
             span_id: W3C span id.
             inclusion_probability: Probability with which you sampled this event; it is then kept whatever the model's
                 sampling rate is. Default: that rate, where it is below 1.
+            influences: How much each feature moved the model's only prediction; sent after the event, as
+                log_influences, which can say more.
 
         Returns:
             The event id: give it to log_label when the truth is known.
@@ -184,43 +187,10 @@ class Model:
                 self._events.admit(row)
         except Exception as error:  # noqa: BLE001 -- whatever it is, inference goes before its log
             self._refused(error, self._events)
-            event_id = event_id or uuid7()
+            return event_id or uuid7()
+        if influences is not None:
+            self.log_influences(event_id, influences, event_time=micros / 1e6)
         return event_id
-
-    def log_label(
-        self,
-        event_id: str,
-        *,
-        event_time: TimeLike | None = None,
-        label_time: TimeLike | None = None,
-        source: str | None = None,
-        **labels: object,
-    ) -> None:
-        """Log the truth about an event, at any time and in any order; returns at once.
-
-        Args:
-            event_id: The event's id.
-            event_time: The event's time, where it is known and the id is no UUIDv7: saves the search for the event.
-            label_time: When the label became known. Left empty when not given, so that a script run again repeats its
-                labels (DUPLICATE) instead of adding revisions.
-            source: Who says so; each source has revisions of its own.
-            **labels: Values by label name; `label=` names a model's only label.
-
-        Raises:
-            BufferFullError: The buffer is full and the overflow policy is RAISE.
-            InvalidArgumentError: An argument cannot be used, and the client is strict. Else such rows are counted.
-            ClosedError: The client is closed, and strict. Else such rows are counted.
-        """
-        try:
-            times = [None if t is None else as_datetime(t) for t in (event_time, label_time)]
-            row = (self, event_id, *times, source, labels)
-            buffer = self._labels.buffer
-            if len(buffer.rows) < buffer.notice:
-                buffer.rows.append(row)
-            else:
-                self._labels.admit(row)
-        except Exception as error:  # noqa: BLE001 -- as log
-            self._refused(error, self._labels)
 
     def publish(
         self,
@@ -231,6 +201,7 @@ class Model:
         features: Sequence[str] | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
+        kind: str = "events",
         update: bool = False,
         nan: str = "null",
         validate_only: bool = False,
@@ -248,8 +219,10 @@ class Model:
                 columns are sent. Default: every column that is nothing else.
             predictions: Column or columns that are predictions.
             labels: Column or columns that are labels; they are sent as labels, after their events. Default: the
-                registered ones where the handle knows them (register, get_model); with update every other column.
-            update: True: the rows are labels only, for events that are (or will be) there.
+                registered ones where the handle knows them (register, get_model); of kind "labels" every other column.
+            kind: "events", or what the rows are of events that are (or will be) there: "labels", "influences",
+                "variants" or "metrics", with the columns that docs/late-kinds.md names.
+            update: True means kind="labels".
             nan: "null" turns NaN of a pandas DataFrame into null, "keep" keeps it. NaN elsewhere is a value.
             validate_only: Write nothing, not even dead letters: the result says what would become of the rows. Labels
                 are then looked for among the events that are stored already.
@@ -263,11 +236,12 @@ class Model:
         Raises:
             PublishTimeout: The timeout passed; what was sealed is still being delivered.
             SessionFailedError: The session is over (FENCED, or refused).
-            InvalidArgumentError: A named column is not in the source, the source is of no known kind, or, with
-                update, a column is no label (reason IMMUTABLE_COLUMN).
+            InvalidArgumentError: A named column is not in the source, the source or `kind` is none that is known, or
+                features or predictions are named for a late kind (reason IMMUTABLE_COLUMN).
             ClosedError: The client is closed.
         """
-        roles = _roles(event_id, event_time, features, predictions, labels, update=update)
+        late = kind_named("labels" if update else kind) if update or kind != "events" else None
+        roles = _roles(event_id, event_time, features, predictions, labels, late=late)
         deliver = self._validator.validate if validate_only else self._publisher.publish
         return deliver(self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress)
 
@@ -280,6 +254,7 @@ class Model:
         features: Sequence[str] | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
+        kind: str = "events",
         update: bool = False,
         nan: str = "null",
         timeout: float | Deadline | None = None,
@@ -292,6 +267,7 @@ class Model:
             features=features,
             predictions=predictions,
             labels=labels,
+            kind=kind,
             update=update,
             nan=nan,
             validate_only=True,
@@ -565,15 +541,6 @@ class Model:
         """
         return self._deletions.delete_events(self.name, event_ids, start=start, end=end, confirm=confirm)
 
-    def _refused(self, error: Exception, lane: Lane) -> None:
-        """Count a row that could not be accepted; raise where the user asked for it."""
-        if isinstance(error, BufferFullError):
-            raise error
-        reason = getattr(error, "reason", InvalidArgumentError.reason)
-        lane.refuse(reason, error)
-        if self._strict:
-            raise error if hasattr(error, "reason") else InvalidArgumentError(str(error)) from error
-
 
 def _wired(probabilities: Mapping[str, float] | None, media: Media | None) -> Mapping[str, object]:
     """Return what is seldom given, by its name on the wire."""
@@ -588,7 +555,7 @@ def _roles(
     predictions: str | Sequence[str] | None,
     labels: str | Sequence[str] | None,
     *,
-    update: bool = False,
+    late: batch_pb2.RecordKind.ValueType | None = None,
 ) -> Roles:
     """Return what the caller said of the columns; one name stands for a list of one."""
     return Roles(
@@ -597,5 +564,5 @@ def _roles(
         features=features,
         predictions=[predictions] if isinstance(predictions, str) else predictions,
         labels=[labels] if isinstance(labels, str) else labels,
-        update=update,
+        late=late,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from headrace.errors import InvalidArgumentError
 from headrace.rows import SYSTEM_COLUMNS, wire_name
 from headrace.sources import Names
+from headrace.v1 import batch_pb2
 
 _LABEL_SYSTEM_COLUMNS = frozenset({"label_time", "source"})
 
@@ -25,7 +26,8 @@ class Roles:
     features: Sequence[str] | None = None
     predictions: Sequence[str] | None = None
     labels: Sequence[str] | None = None
-    update: bool = False
+    late: batch_pb2.RecordKind.ValueType | None = None
+    """The late kind that the rows are; None: events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,19 @@ class Plan:
     """Column of the times; None: now (events), or not given (labels)."""
     roles: Roles
     labels: frozenset[str] | None
-    """Columns that are labels; None: with update, every column that is nothing else."""
+    """Columns that are labels; None: of a late kind, every column that is no key."""
 
     @classmethod
     def of(cls, names: Names, roles: Roles, registered_labels: Sequence[str] | None) -> Plan:
         """Return the plan for a source with these columns.
 
         Raises:
-            InvalidArgumentError: A named column is not there, or update names what is no label.
+            InvalidArgumentError: A named column is not there, or a late kind is to have features.
         """
-        if roles.update and (roles.features or roles.predictions):
+        if roles.late is not None and (roles.features or roles.predictions):
             error = InvalidArgumentError(
-                "update=True takes labels only: features and predictions of stored events are immutable; log a "
-                "corrected prediction as a variant"
+                "features and predictions of stored events are immutable; publish a corrected prediction with "
+                'kind="variants"'
             )
             error.reason = "IMMUTABLE_COLUMN"
             raise error
@@ -61,13 +63,13 @@ class Plan:
                 f"the source has no column {', '.join(map(repr, missing))}; it has {list(names)}"
             )
         event_id = roles.event_id or ("event_id" if "event_id" in names else None)
-        if roles.update and event_id is None:
-            raise InvalidArgumentError("labels need the ids of their events: name the column with event_id=")
+        if event_id is None and roles.late not in {None, batch_pb2.RECORD_KIND_METRICS}:
+            raise InvalidArgumentError("late rows need the ids of their events: name the column with event_id=")
         event_time = roles.event_time or ("event_time" if "event_time" in names else None)
         labels: frozenset[str] | None = None
         if roles.labels is not None:
             labels = frozenset(roles.labels)
-        elif not roles.update:
+        elif roles.late is None:
             labels = frozenset(registered_labels or ()) & frozenset(names)
         return cls(event_id, event_time, roles, labels)
 
@@ -84,15 +86,15 @@ class Plan:
                 columns[name] = name
         return columns
 
-    def label_columns(self, names: Names) -> Mapping[str, str]:
-        """Return source name → wire name of what goes into a batch of labels."""
+    def late_columns(self, names: Names) -> Mapping[str, str]:
+        """Return source name → wire name of what goes into a batch of labels or of another late kind."""
         columns = self._keys(names)
         for name in names:
             if name in columns:
                 continue
             if self.labels is not None and name in self.labels:
                 columns[name] = wire_name(name)
-            elif self.roles.update and (self.labels is None or name in _LABEL_SYSTEM_COLUMNS):
+            elif self.roles.late is not None and (self.labels is None or name in _LABEL_SYSTEM_COLUMNS):
                 columns[name] = name
         return columns
 

@@ -1,7 +1,7 @@
 """publish(): a source → batches → acks, on the caller's thread.
 
 The caller encodes and seals chunk by chunk; the window bounds what is in memory, so a full one makes the caller wait.
-Labels of a chunk are sealed (in the labels' own lane) when its events are acknowledged, so that they find their event.
+Labels of a chunk are sealed (in the lane of late rows) when its events are acknowledged, so that they find their event.
 The sessions' threads book each ack; the caller waits for the last one.
 """
 
@@ -17,6 +17,7 @@ from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, PublishTimeout, SessionFailedError
 from headrace.ids import uuid7
 from headrace.lane import Lane
+from headrace.late_rows import KINDS
 from headrace.plan import Plan, Roles
 from headrace.results import PublishResult, RowError
 from headrace.schema import ColumnKind
@@ -36,8 +37,8 @@ _WAITING_CHUNKS = 8  # chunks of labels that wait for their events' ack: what is
 class Publisher:
     """Publishes sources through a client's two lanes."""
 
-    def __init__(self, events: Lane, labels: Lane) -> None:
-        self._lanes = {_EVENTS: events, _LABELS: labels}
+    def __init__(self, events: Lane, late: Lane) -> None:
+        self._lanes = {_EVENTS: events} | dict.fromkeys(KINDS.values(), late)
         self._is_closed = False
 
     def close(self) -> None:
@@ -88,7 +89,8 @@ class Run:
         self._model = model
         self._roles = roles
         self._deadline = deadline
-        self._books = {_EVENTS: Books(on_progress), _LABELS: Books(on_progress if roles.update else None)}
+        self._kind = _EVENTS if roles.late is None else roles.late
+        self._books = {_LABELS: Books(None), self._kind: Books(on_progress)}
         self._waiting_labels: deque[tuple[int, Table]] = deque()
 
     def publish(self, source: object, nan: str) -> PublishResult:
@@ -112,8 +114,8 @@ class Run:
                 registered = info.schema.names(ColumnKind.LABEL) if info is not None else None
                 plan = Plan.of(chunk.names, self._roles, registered)
             source_rows = range(start, start + len(chunk))
-            if self._roles.update:
-                self._seal(_LABELS, chunk.table(source_rows, plan.label_columns(chunk.names)))
+            if self._kind != _EVENTS:
+                self._seal(self._kind, chunk.table(source_rows, plan.late_columns(chunk.names)))
             else:
                 self._send_events(chunk, plan, source_rows)
             start += len(chunk)
@@ -122,7 +124,7 @@ class Run:
 
     def _chunk_rows(self) -> int:
         """Return how many rows of the source to take at a time."""
-        lane = self._lanes[_LABELS if self._roles.update else _EVENTS]
+        lane = self._lanes[self._kind]
         advice = lane.session.wait_advice(self._deadline)
         if advice is None:
             raise self._timed_out("the service has not answered yet")
@@ -137,7 +139,7 @@ class Run:
         self._books[_EVENTS].result.event_ids += events.event_ids
         labelled = chunk.rows_with_a_value(plan.label_names(names)) if plan.label_names(names) else ()
         if labelled:
-            labels = chunk.table(source_rows, plan.label_columns(names), event_ids=ids, event_micros=micros)
+            labels = chunk.table(source_rows, plan.late_columns(names), event_ids=ids, event_micros=micros)
             self._waiting_labels.append((seq, labels if len(labelled) == len(chunk) else labels.take(labelled)))
         while len(self._waiting_labels) > _WAITING_CHUNKS:
             self._seal_oldest_labels()
@@ -209,9 +211,9 @@ class Run:
         return PublishTimeout(message, rows=rows, batches=batches, result=self._result())
 
     def _result(self) -> PublishResult:
-        if self._roles.update:
-            return self._books[_LABELS].result
-        result = self._books[_EVENTS].result
+        result = self._books[self._kind].result
+        if self._kind != _EVENTS:
+            return result
         labels = self._books[_LABELS].result
         result.labels = labels if labels.rows else None
         return result

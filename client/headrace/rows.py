@@ -1,7 +1,7 @@
 """Logged rows → tables.
 
-In come the tuples that log() and log_label() append (their order is said here, once), out go RowTables of one model
-handle each, with the names the wire uses: a feature called like a system column is sent as f_<name>.
+In come the tuples that log() appends (their order is said here, once), out go RowTables of one model handle each, with
+the names the wire uses: a feature called like a system column is sent as f_<name>. What comes late is in late_rows.py.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def columns_of(rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[objec
 def _turned(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dict[str, Sequence[object]]:
     """Return rows of the same keys as columns."""
     cells = itemgetter(*names)
-    return dict(zip(names, _transposed(rows, len(names), lambda block: map(cells, block)), strict=True))
+    return dict(zip(names, transposed(rows, len(names), lambda block: map(cells, block)), strict=True))
 
 
-def _transposed(rows: Sequence[Any], width: int, cells_of: Callable[[Sequence[Any]], Iterable[Any]]) -> list[list[Any]]:
+def transposed(rows: Sequence[Any], width: int, cells_of: Callable[[Sequence[Any]], Iterable[Any]]) -> list[list[Any]]:
     """Return rows as columns, block by block: the first of ten thousand at once have left the cache by the end."""
     columns: list[list[Any]] = [[] for _ in range(width)]
     for start in range(0, len(rows), BLOCK_ROWS):
@@ -63,40 +63,33 @@ def _transposed(rows: Sequence[Any], width: int, cells_of: Callable[[Sequence[An
 
 def event_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
     """Return rows of log() as a table, and those that name a column twice."""
-    _, ids, micros, features, prediction, predictions, wired, *system = _transposed(rows, len(rows[0]), iter)
+    _, ids, micros, features, prediction, predictions, wired, *system = transposed(rows, len(rows[0]), iter)
     cells: dict[str, Sequence[object]] = {}
     clashes: dict[int, str] = {}
-    for name, values in _named(features):
-        _put(cells, wire_name(name), values, clashes)
-    for name, values in _named(predictions):
-        _put(cells, wire_name(name), values, clashes)
+    for name, values in named_columns(features):
+        put_column(cells, wire_name(name), values, clashes)
+    for name, values in named_columns(predictions):
+        put_column(cells, wire_name(name), values, clashes)
     if prediction.count(None) < len(rows):
-        _put(cells, "prediction", prediction, clashes)
-    for name, values in _named(wired):
-        _put(cells, name, values, clashes)
+        put_column(cells, "prediction", prediction, clashes)
+    for name, values in named_columns(wired):
+        put_column(cells, name, values, clashes)
     fields = zip(EVENT_FIELDS, system, strict=True)
     cells |= {name: values for name, values in fields if values.count(None) < len(rows)}
-    return _without(RowTable(range(len(rows)), ids, micros, cells), clashes)
+    return without_clashes(RowTable(range(len(rows)), ids, micros, cells), clashes)
 
 
-def label_table(rows: Sequence[LoggedRow]) -> tuple[RowTable, list[RefusedRow]]:
-    """Return rows of log_label() as a table."""
-    _, ids, event_times, label_times, sources, labels = _transposed(rows, len(rows[0]), iter)
-    cells: dict[str, Sequence[object]] = {"event_time": event_times, "label_time": label_times, "source": sources}
-    clashes: dict[int, str] = {}
-    for name, values in _named(labels):
-        _put(cells, wire_name(name), values, clashes)
-    return _without(RowTable(range(len(rows)), ids, None, cells), clashes)
-
-
-def _named(mappings: Sequence[Mapping[str, object] | None]) -> Iterable[tuple[str, Sequence[object]]]:
+def named_columns(mappings: Sequence[Mapping[str, object] | None]) -> Iterable[tuple[str, Sequence[object]]]:
+    """Return mappings, of which some may be missing, as named columns."""
     if not any(mappings):
         return ()
     rows: Any = [_EMPTY if row is None else row for row in mappings] if None in mappings else mappings
     return columns_of(rows).items()
 
 
-def _put(cells: dict[str, Sequence[object]], name: str, values: Sequence[object], clashes: dict[int, str]) -> None:
+def put_column(
+    cells: dict[str, Sequence[object]], name: str, values: Sequence[object], clashes: dict[int, str]
+) -> None:
     """Add a column; where the name is taken, rows with one value keep it and rows with two are clashes."""
     if name not in cells:
         cells[name] = values
@@ -109,7 +102,8 @@ def _put(cells: dict[str, Sequence[object]], name: str, values: Sequence[object]
     cells[name] = merged
 
 
-def _without(table: RowTable, clashes: Mapping[int, str]) -> tuple[RowTable, list[RefusedRow]]:
+def without_clashes(table: RowTable, clashes: Mapping[int, str]) -> tuple[RowTable, list[RefusedRow]]:
+    """Return the table without its clashes, and these as refused rows."""
     if not clashes:
         return table, []
     refused = [

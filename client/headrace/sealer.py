@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from headrace.buffer import Buffer, LoggedRow
 from headrace.counters import Counters
@@ -24,7 +25,6 @@ from headrace.notices import Notices
 from headrace.receipts import LogReceipt
 from headrace.session import Session
 from headrace.table import Header, RefusedRow, RowTable, encode
-from headrace.v1 import batch_pb2
 
 _TICK_S = 1.0
 
@@ -37,7 +37,7 @@ class Sealer:
     Args:
         buffer: Where rows come from.
         session: Where batches go.
-        kind: Kind of the rows.
+        header_of: Says what batches of rows with this first cell say about themselves.
         to_table: Makes a table of logged rows, and names those it cannot take.
         counters: Where drops are counted.
         notices: Warnings and callbacks.
@@ -49,7 +49,7 @@ class Sealer:
         buffer: Buffer,
         session: Session,
         *,
-        kind: batch_pb2.RecordKind.ValueType,
+        header_of: Callable[[Any], Header],
         to_table: Callable[[Sequence[LoggedRow]], tuple[RowTable, list[RefusedRow]]],
         counters: Counters,
         notices: Notices,
@@ -57,7 +57,7 @@ class Sealer:
     ) -> None:
         self._buffer = buffer
         self._session = session
-        self._kind = kind
+        self._header_of = header_of
         self._to_table = to_table
         self._counters = counters
         self._notices = notices
@@ -153,13 +153,13 @@ class Sealer:
         return self._closing or not self._has_sealed(self._flush_through)
 
     def _seal(self, rows: list[LoggedRow]) -> None:
-        """Encode and seal rows, one model handle after the other."""
+        """Encode and seal rows, those of one model handle and kind after the other."""
         by_handle: dict[object, list[LoggedRow]] = {}
         for row in rows:
             by_handle.setdefault(row[0], []).append(row)
         for handle, its_rows in by_handle.items():
             try:
-                self._seal_table(its_rows, handle.header(self._kind))  # type: ignore[attr-defined]  # a Model
+                self._seal_table(its_rows, self._header_of(handle))
             finally:
                 self._advance(len(its_rows))
 

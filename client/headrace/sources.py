@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Names: TypeAlias = Sequence[str]
 _ARROW_FACES = ("__arrow_c_stream__", "__arrow_c_array__")
-_TIME_COLUMNS = frozenset({"event_time", "label_time"})
+TIME_COLUMNS = frozenset({"event_time", "label_time", "metric_time"})
 TypeOfValues: TypeAlias = "Callable[[Sequence[object]], tuple[ValueType, int] | str]"
 
 
@@ -57,7 +57,7 @@ class Chunk(Protocol):
     ) -> Table:
         """Return these columns (name → wire name) as a table, with ids and times that are not in the source.
 
-        Columns that go out as event_time or label_time may hold anything that is a time.
+        Columns that go out as event_time, label_time or metric_time may hold anything that is a time.
         """
 
 
@@ -100,7 +100,7 @@ class RowChunk:
     ) -> RowTable:
         """Return these columns as a table."""
         cells = {wire: self._columns[name] for name, wire in columns.items()}
-        for name in _TIME_COLUMNS & cells.keys():
+        for name in TIME_COLUMNS & cells.keys():
             if set(map(type, cells[name])) != {datetime}:
                 cells[name] = list(map(_time, cells[name]))
         ids = cells.pop("event_id", event_ids)

@@ -73,9 +73,9 @@ from headrace_server.intake.taking_in import TakingIn
 from headrace_server.jobs.job import JobKind
 from headrace_server.jobs.job_servicer import JobServicer
 from headrace_server.jobs.runner import JobRunner
+from headrace_server.joining.resolver import Resolver
 from headrace_server.kafka.listener import KafkaListener
-from headrace_server.labels.kind import LabelsKind
-from headrace_server.labels.resolver import Resolver
+from headrace_server.late_kinds.kinds import LateKinds
 from headrace_server.maintenance.maintenance import Maintenance
 from headrace_server.models.ddl_transaction import CHANNEL as MODELS_CHANNEL
 from headrace_server.models.model_servicer import ModelServicer
@@ -148,10 +148,10 @@ async def _serve(
     watch = CommitWatch(metrics, health.set_ready, database.probe, on_commit=maintenance.wake)
     entrance = Entrance(settings.access, settings.tls, database.pool)
     resolver = Resolver(database.connect, registry)
-    labels = LabelsKind(resolver.wake)
+    late = LateKinds(resolver.wake)
     kinds: dict[int, RecordKind] = {
-        batch_pb2.RECORD_KIND_EVENTS: EventsKind(labels.after_events),
-        batch_pb2.RECORD_KIND_LABELS: labels,
+        batch_pb2.RECORD_KIND_EVENTS: EventsKind(late.after_events),
+        **late.by_number,
     }
     batchers = [
         Batcher(settings.batching.group_max_rows, settings.batching.group_max_bytes)

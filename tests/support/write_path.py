@@ -22,15 +22,18 @@ from headrace_server.copying.record_kind import RecordKind
 from headrace_server.events.kind import EventsKind
 from headrace_server.intake.limits import Limits
 from headrace_server.intake.taking_in import TakingIn
-from headrace_server.labels.kind import LabelsKind
-from headrace_server.labels.landing import LabelsLanding
-from headrace_server.labels.tables import LabelTables
+from headrace_server.joining.landing import LateLanding
+from headrace_server.joining.tables import LateTables
+from headrace_server.late_kinds.kinds import LateKinds
+from headrace_server.models import late_tables
 from headrace_server.models.per_revision import PerRevision
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
 from headrace_server.storage.pool import Connect
 
 EVENTS, LABELS = batch_pb2.RECORD_KIND_EVENTS, batch_pb2.RECORD_KIND_LABELS
+INFLUENCES, VARIANTS = batch_pb2.RECORD_KIND_INFLUENCES, batch_pb2.RECORD_KIND_VARIANTS
+METRICS = batch_pb2.RECORD_KIND_METRICS
 ANSWER_S = 60.0
 
 Rows = Sequence[Mapping[str, Any]] | batch_pb2.ColumnBatch
@@ -42,16 +45,18 @@ class WritePath:
 
     Attributes:
         registry: Its models.
+        late: Its late kinds.
         labels: Its LABELS kind.
-        woken: Set when its labels asked for the resolver.
+        woken: Set when its late rows asked for the resolver.
     """
 
     def __init__(self, registry: Registry, connect: Connect, copiers: int, search_budget_s: float) -> None:
         self.registry = registry
         self.woken = asyncio.Event()
-        self.labels = LabelsKind(self.woken.set, search_budget_s)
-        self.events = EventsKind(self.labels.after_events)
-        self._kinds: dict[int, RecordKind] = {EVENTS: self.events, LABELS: self.labels}
+        self.late = LateKinds(self.woken.set, search_budget_s)
+        self.labels = self.late.by_number[LABELS]
+        self.events = EventsKind(self.late.after_events)
+        self._kinds: dict[int, RecordKind] = {EVENTS: self.events, **self.late.by_number}
         limits = Limits(64 << 20, 200_000, 10.0, 60.0, 60.0, 5_000, 5)
         self._taking_in = TakingIn(self._kinds, registry, limits)
         self._connect = connect
@@ -72,13 +77,14 @@ class WritePath:
 
     def end_after_commits(self) -> None:
         """From now on the connection is lost after each COMMIT, before anything that follows it."""
+        spec = late_tables.LABELS
         self.labels.landing = PerRevision(
-            lambda model: EndsAfterCommit(LabelTables.of(model), model.revision, self.woken.set, 0.3)
+            lambda model: EndsAfterCommit(LateTables.of(model, spec), model.revision, self.woken.set, 0.3)
         )
 
         async def end(model: ModelSchema, connection: Connection, rows: GroupRows) -> None:
             connection.terminate()
-            await self.labels.after_events(model, connection, rows)
+            await self.late.after_events(model, connection, rows)
 
         self._kinds[EVENTS] = EventsKind(end)
 
@@ -132,7 +138,7 @@ class WritePath:
         return producer
 
 
-class EndsAfterCommit(LabelsLanding):
+class EndsAfterCommit(LateLanding):
     """Labels of a process that ends right after their COMMIT."""
 
     async def settle(self, connection: Connection, rows: GroupRows, landed: Landed) -> None:

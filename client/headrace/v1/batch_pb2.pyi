@@ -37,11 +37,15 @@ class _RecordKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     RECORD_KIND_LABELS: _RecordKind.ValueType  # 2
     """Ground truth for events, in any order and at any time. Append-only: the latest revision wins, the history stays."""
     RECORD_KIND_INFLUENCES: _RecordKind.ValueType  # 3
-    """Attributions of predictions to features. Reserved: answered UNKNOWN_KIND until the service serves it."""
+    """How much each feature moved a prediction, as SHAP says it: one number a feature, by the feature's name, beside
+    output, base_value and source. Late, as LABELS.
+    """
     RECORD_KIND_VARIANTS: _RecordKind.ValueType  # 4
-    """Predictions of shadow and canary models for the same event. Reserved, as INFLUENCES."""
+    """Predictions of shadow and canary models for the same event, each under the name of its variant. Late, as LABELS."""
     RECORD_KIND_METRICS: _RecordKind.ValueType  # 5
-    """Business and custom metrics. Reserved, as INFLUENCES."""
+    """Business and custom metrics: name, value, metric_time. Late, as LABELS, where a row has an event_id; one without is
+    stored at its metric_time.
+    """
 
 class RecordKind(_RecordKind, metaclass=_RecordKindEnumTypeWrapper):
     """What the rows of a batch are."""
@@ -53,11 +57,15 @@ RECORD_KIND_EVENTS: RecordKind.ValueType  # 1
 RECORD_KIND_LABELS: RecordKind.ValueType  # 2
 """Ground truth for events, in any order and at any time. Append-only: the latest revision wins, the history stays."""
 RECORD_KIND_INFLUENCES: RecordKind.ValueType  # 3
-"""Attributions of predictions to features. Reserved: answered UNKNOWN_KIND until the service serves it."""
+"""How much each feature moved a prediction, as SHAP says it: one number a feature, by the feature's name, beside
+output, base_value and source. Late, as LABELS.
+"""
 RECORD_KIND_VARIANTS: RecordKind.ValueType  # 4
-"""Predictions of shadow and canary models for the same event. Reserved, as INFLUENCES."""
+"""Predictions of shadow and canary models for the same event, each under the name of its variant. Late, as LABELS."""
 RECORD_KIND_METRICS: RecordKind.ValueType  # 5
-"""Business and custom metrics. Reserved, as INFLUENCES."""
+"""Business and custom metrics: name, value, metric_time. Late, as LABELS, where a row has an event_id; one without is
+stored at its metric_time.
+"""
 global___RecordKind = RecordKind
 
 @typing.final

@@ -151,6 +151,24 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
     it is kept as a dead letter and may well be good.
     """
+    ERROR_REASON_UNKNOWN_FEATURE: _ErrorReason.ValueType  # 70
+    """The influence is of no feature of the model. Example: an influence "dep_dealy"."""
+    ERROR_REASON_UNKNOWN_OUTPUT: _ErrorReason.ValueType  # 71
+    """The output is no prediction of the model, nor a class of one ("prediction:class")."""
+    ERROR_REASON_OUTPUT_REQUIRED: _ErrorReason.ValueType  # 72
+    """The model has several predictions or none, and the influences do not say which output they are about."""
+    ERROR_REASON_INFLUENCE_REQUIRED: _ErrorReason.ValueType  # 73
+    """A row of influences without any value."""
+    ERROR_REASON_VARIANT_REQUIRED: _ErrorReason.ValueType  # 74
+    """A row of kind VARIANTS that does not name its variant."""
+    ERROR_REASON_PREDICTION_REQUIRED: _ErrorReason.ValueType  # 75
+    """A row of kind VARIANTS without any prediction."""
+    ERROR_REASON_METRIC_INCOMPLETE: _ErrorReason.ValueType  # 76
+    """A metric without a name or a value, or with neither event_id nor metric_time; column says which."""
+    ERROR_REASON_NO_FEATURES: _ErrorReason.ValueType  # 77
+    """The batch has influences, the model has no features."""
+    ERROR_REASON_NO_PREDICTIONS: _ErrorReason.ValueType  # 78
+    """The batch has predictions of variants, the model has no predictions."""
     ERROR_REASON_UNKNOWN_CLASS: _ErrorReason.ValueType  # 80
     """80–89: what roles and media ask of values.
 
@@ -351,6 +369,24 @@ ERROR_REASON_UNRESOLVED: ErrorReason.ValueType  # 66
 """The row is one of a batch that the database kept refusing, and the search for the bad ones ran out of its budget;
 it is kept as a dead letter and may well be good.
 """
+ERROR_REASON_UNKNOWN_FEATURE: ErrorReason.ValueType  # 70
+"""The influence is of no feature of the model. Example: an influence "dep_dealy"."""
+ERROR_REASON_UNKNOWN_OUTPUT: ErrorReason.ValueType  # 71
+"""The output is no prediction of the model, nor a class of one ("prediction:class")."""
+ERROR_REASON_OUTPUT_REQUIRED: ErrorReason.ValueType  # 72
+"""The model has several predictions or none, and the influences do not say which output they are about."""
+ERROR_REASON_INFLUENCE_REQUIRED: ErrorReason.ValueType  # 73
+"""A row of influences without any value."""
+ERROR_REASON_VARIANT_REQUIRED: ErrorReason.ValueType  # 74
+"""A row of kind VARIANTS that does not name its variant."""
+ERROR_REASON_PREDICTION_REQUIRED: ErrorReason.ValueType  # 75
+"""A row of kind VARIANTS without any prediction."""
+ERROR_REASON_METRIC_INCOMPLETE: ErrorReason.ValueType  # 76
+"""A metric without a name or a value, or with neither event_id nor metric_time; column says which."""
+ERROR_REASON_NO_FEATURES: ErrorReason.ValueType  # 77
+"""The batch has influences, the model has no features."""
+ERROR_REASON_NO_PREDICTIONS: ErrorReason.ValueType  # 78
+"""The batch has predictions of variants, the model has no predictions."""
 ERROR_REASON_UNKNOWN_CLASS: ErrorReason.ValueType  # 80
 """80–89: what roles and media ask of values.
 

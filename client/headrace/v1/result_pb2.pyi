@@ -50,11 +50,11 @@ class BatchResult(google.protobuf.message.Message):
     rejected: builtins.int
     """Rows refused; errors says which and why. They are kept as dead letters."""
     joined: builtins.int
-    """Label rows (of stored) that are joined to their event."""
+    """Late rows (of stored) that are joined to their event."""
     parked: builtins.int
-    """Label rows (of stored) whose event is not there yet; they join when it comes."""
+    """Late rows (of stored) whose event is not there yet; they join when it comes."""
     pending: builtins.int
-    """Label rows (of stored) whose event is still being looked for in the background."""
+    """Late rows (of stored) whose event is still being looked for in the background."""
     replayed: builtins.bool
     """True when this seq or request_id had been committed before: this is the result of then, and nothing was written."""
     result_expired: builtins.bool
@@ -81,11 +81,11 @@ class BatchResult(google.protobuf.message.Message):
 
     @property
     def parked_rows(self) -> global___RowRanges:
-        """Label rows that are parked."""
+        """Late rows that are parked."""
 
     @property
     def pending_rows(self) -> global___RowRanges:
-        """Label rows that are pending."""
+        """Late rows that are pending."""
 
     @property
     def skipped_rows(self) -> global___RowRanges:

@@ -14,6 +14,7 @@ from headrace_server.cli import (
     kafka,
     keys,
     models,
+    orphans,
     projects,
     publish,
     serve,
@@ -54,4 +55,5 @@ application.command("delivery")(delivery.delivery)
 application.command("publish")(publish.publish)
 application.command("kafka")(kafka.kafka)
 application.add_typer(datasets.verbs, name="datasets")
+application.command("orphans")(orphans.orphans)
 application.command("doctor")(doctor.doctor)

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415
-"""`headrace publish`: a file of events, labels or both, through the SDK like any other client's."""
+"""`headrace publish`: a file of events, labels or another late kind, through the SDK like any other client's."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def publish(
     labels: Annotated[
         Columns, typer.Option("--labels", help="A label; may be repeated. Default: the registered ones.")
     ] = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="The rows are labels only, for events that are there or will be.")
-    ] = False,
+    kind: Annotated[
+        str, typer.Option(help="What the rows are: events, labels, influences, variants or metrics.")
+    ] = "events",
+    update: Annotated[bool, typer.Option("--update", help="The same as --kind labels.")] = False,
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Write nothing; say what would become of the rows.")
     ] = False,
@@ -76,6 +77,7 @@ def publish(
                 features=features,
                 predictions=predictions,
                 labels=labels,
+                kind=kind,
                 update=update,
                 validate_only=validate_only,
                 on_progress=lambda rows: progress.update(task, completed=rows),
@@ -83,7 +85,7 @@ def publish(
         except OSError as error:
             fail(f"{file}: {error.strerror or error}")
         progress.update(task, total=result.rows, completed=result.rows)
-    _print(console, result, "labels" if update else "events")
+    _print(console, result, "labels" if update else kind)
     if result.labels is not None:
         _print(console, result.labels, "labels")
     if any(part is not None and _bad(part) for part in (result, result.labels)):

@@ -64,8 +64,8 @@ class Target:
         return encode(table, self.json_columns)
 
     def chunks_of(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        """For each row the number of the chunk it falls into, counted in intervals from 1970."""
-        return self.chunk_numbers(table.column("event_time").cast(pa.int64()).to_numpy())
+        """For each row the number of its chunk, counted in intervals from 1970; 0 where it has no time."""
+        return self.chunk_numbers(table.column("event_time").cast(pa.int64()).fill_null(0).to_numpy())
 
     def chunk_numbers(self, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The same for times in microseconds since 1970."""

@@ -49,12 +49,17 @@ class EventsKind:
     """
 
     adds_columns = True
+    takes_none = ("UNKNOWN_KIND", "takes no events")  # every model takes them
 
     def __init__(self, after_commit: AfterCommit) -> None:
         self._after_commit = after_commit
         self._watches: dict[str, RepeatWatch] = {}
         self.row_schema = PerRevision(_row_schema)
         self.landing = PerRevision(self._landing)
+
+    def lacks(self, model: ModelSchema) -> str:
+        """Nothing: a model is made with its events table."""
+        return ""
 
     def _landing(self, model: ModelSchema) -> "EventsLanding":
         target = _target(model)

@@ -1,4 +1,4 @@
-"""POST events and labels: one batch, settled before the answer, safe to send again.
+"""POST events and what comes after them: one batch, settled before the answer, safe to send again.
 
 The request's id is its Idempotency-Key, made here when the client brings none, and always told in the answer: the same
 key with the same body within 24 hours gets the first answer again and adds no row. The status is 200 once every row is
@@ -28,9 +28,17 @@ Publish = Callable[[ingest_service_pb2.PublishRequest], Awaitable[ingest_service
 
 KEY = "Idempotency-Key"
 
+LATE_KINDS = {
+    "labels": batch_pb2.RECORD_KIND_LABELS,
+    "influences": batch_pb2.RECORD_KIND_INFLUENCES,
+    "variants": batch_pb2.RECORD_KIND_VARIANTS,
+    "metrics": batch_pb2.RECORD_KIND_METRICS,
+}
+"""The late kinds, by the last part of their path."""
+
 
 class Publishing:
-    """The two routes that take rows.
+    """The routes that take rows.
 
     Args:
         publish: What the gRPC method Publish does.
@@ -48,9 +56,9 @@ class Publishing:
         """Take events."""
         return await self._take(request, batch_pb2.RECORD_KIND_EVENTS)
 
-    async def labels(self, request: Request) -> Response:
-        """Take labels."""
-        return await self._take(request, batch_pb2.RECORD_KIND_LABELS)
+    async def late(self, request: Request) -> Response:
+        """Take rows of the late kind that the path ends with."""
+        return await self._take(request, LATE_KINDS[request.url.path.rpartition("/")[2]])
 
     async def _take(self, request: Request, kind: batch_pb2.RecordKind.ValueType) -> Response:
         # The draft standard writes the key as a quoted string; everybody writes it plain.

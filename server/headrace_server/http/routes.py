@@ -20,7 +20,7 @@ from headrace_server.http.events import Events
 from headrace_server.http.models import Models
 from headrace_server.http.operations import Operations
 from headrace_server.http.problems import plain_problem
-from headrace_server.http.publishing import Publishing
+from headrace_server.http.publishing import LATE_KINDS, Publishing
 from headrace_server.ops.metrics import Metrics
 
 ROOTS = ("/v1", "/v1/projects/{project}")
@@ -42,7 +42,7 @@ def http_app(
     list_events = twin("/headrace.v1.QueryService/QueryEvents", events.list)
     get_event = twin("/headrace.v1.QueryService/GetEvents", events.get)
     take_events = twin("/headrace.v1.IngestService/Publish", publishing.events)
-    take_labels = twin("/headrace.v1.IngestService/Publish", publishing.labels)
+    take_late = twin("/headrace.v1.IngestService/Publish", publishing.late)
     routes = [
         Route("/", operations.page),
         Route("/healthz", operations.alive),
@@ -56,7 +56,7 @@ def http_app(
             Route(root + "/models/{model}/events", list_events, methods=["GET"]),
             Route(root + "/models/{model}/events", take_events, methods=["POST"]),
             Route(root + "/models/{model}/events/{event_id}", get_event),
-            Route(root + "/models/{model}/labels", take_labels, methods=["POST"]),
+            *(Route(f"{root}/models/{{model}}/{kind}", take_late, methods=["POST"]) for kind in LATE_KINDS),
         ]
     return Starlette(
         routes=routes,

@@ -39,6 +39,9 @@ class Models(Protocol):
     async def grow(self, model: ModelSchema, columns: Sequence[ColumnLike]) -> ModelSchema:
         """The model with more columns."""
 
+    async def use_late_kind(self, model: ModelSchema, kind: str) -> ModelSchema:
+        """The model with the tables of a late kind."""
+
     async def refresh(self, keys: Sequence[tuple[str, str]]) -> None:
         """Read models again."""
 

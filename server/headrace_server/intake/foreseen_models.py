@@ -42,3 +42,7 @@ class ForeseenModels:
             ModelInvalidError, TypeConflictError: A column could not be added.
         """
         return replace(evolution.add_columns(model, columns), revision=0)
+
+    async def use_late_kind(self, model: ModelSchema, kind: str) -> ModelSchema:
+        """The model as it would be; its rows are told STORED, since nothing can have the tables that are not there."""
+        return replace(model, late_kinds=model.late_kinds | {kind}, revision=0)

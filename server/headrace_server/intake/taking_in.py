@@ -131,8 +131,13 @@ class TakingIn:
             model = await self._model_for(received, rows)
             fitted = await self._fitting.fit(kind, model, rows)
             if fitted is None:
-                raise RefusedBatchError("NO_LABELS", f"model {model.name!r} has no labels; add them with UpdateModel")
+                reason, what = kind.takes_none
+                raise RefusedBatchError(reason, f"model {model.name!r} {what}")
             model, schema = fitted
+            moment = Moment(received.observed, batch.model_version)
+            validated = await _run(received.is_heavy, validate, rows, schema, moment)
+            if len(validated.places) and (tables := kind.lacks(model)):
+                model = await self._with_tables(model, tables)
         except UndecodableError as error:
             rejections = Rejections(0)
             rejections.note(error.reason, str(error))
@@ -144,8 +149,6 @@ class TakingIn:
             rejections.add_all(error.reason, "", str(error))
             letters = await self._letters(received, rows, rejections)
             return _pending(received, None, _nothing(rejections), letters)
-        moment = Moment(received.observed, batch.model_version)
-        validated = await _run(received.is_heavy, validate, rows, schema, moment)
         letters = await self._letters(received, rows, validated.rejections)
         return _pending(received, kind.landing(model), validated, letters, schema.json_columns)
 
@@ -215,6 +218,15 @@ class TakingIn:
             text = f"no model {name!r} in project {project!r}: register it, or let the service infer models"
             raise RefusedBatchError("UNKNOWN_MODEL", text)
         return model
+
+    async def _with_tables(self, model: ModelSchema, tables: str) -> ModelSchema:
+        """The model with the tables of a late kind whose first row this is."""
+        try:
+            return await self._models.use_late_kind(model, tables)
+        except RetryableError:
+            raise
+        except HeadraceError as error:
+            raise RefusedBatchError("STORAGE_REJECTED", error.message) from error
 
 
 def _letter_of_all(batch: batch_pb2.Batch, reason: str, message: str) -> DeadLetter:

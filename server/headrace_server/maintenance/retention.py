@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from headrace_server.copying.connection import Connection, transaction
+from headrace_server.models.late_tables import inbox_table, late_specs_of, settled_table
 from headrace_server.models.names import qualified
 from headrace_server.models.schema import ModelSchema
-from headrace_server.models.table_spec import INBOX_SUFFIX, LABELS_SUFFIX
 
 log = structlog.get_logger(__name__)
 
@@ -24,10 +24,6 @@ WAITING_GONE_AT_ONCE = 10_000
 _SPANS = """
 SELECT DISTINCT range_end FROM timescaledb_information.chunks
 WHERE hypertable_schema = $1 AND hypertable_name = ANY($2::text[]) AND range_end <= $3 ORDER BY range_end LIMIT $4
-"""
-_TABLES = """
-SELECT hypertable_name FROM timescaledb_information.hypertables
-WHERE hypertable_schema = $1 AND hypertable_name = ANY($2::text[]) ORDER BY hypertable_name
 """
 
 
@@ -44,15 +40,15 @@ async def drop_expired(connection: Connection, model: ModelSchema) -> int:
     if model.expiry is None:
         return 0
     before = datetime.now(UTC) - model.expiry - WAITING_ROWS
-    tables = await connection.fetch(_TABLES, model.project, [model.sql_name + suffix for suffix in ("", LABELS_SUFFIX)])
-    names = [row[0] for row in tables]
+    late = late_specs_of(model)
+    names = sorted([model.sql_name, *(settled_table(model, spec).name for spec in late)])
     spans = [row[0] for row in await connection.fetch(_SPANS, model.project, names, before, MOST_DROPPED)]
     for end in spans:
         await _drop(connection, (qualified(model.project, name) for name in names), end)
     if spans:
         log.info("retention", project=model.project, model=model.sql_name, dropped_through=spans[-1].isoformat())
-    if model.labels:
-        await _forget_waiting(connection, qualified(model.project, model.sql_name + INBOX_SUFFIX), before)
+    for spec in late:
+        await _forget_waiting(connection, inbox_table(model, spec).qualified, before)
     return len(spans)
 
 
@@ -67,7 +63,7 @@ _DROP = "SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz)"
 
 
 async def _forget_waiting(connection: Connection, inbox: str, before: datetime) -> None:
-    """Delete labels that wait for an event which can never come any more."""
+    """Delete rows that wait for an event which can never come any more."""
     gone = WAITING_GONE_AT_ONCE
     while gone == WAITING_GONE_AT_ONCE:
         status = await connection.execute(

@@ -26,7 +26,7 @@ from headrace_server.models.schema import (
 _SELECT = """
     SELECT m.project, m.sql_name, m.name, m.identity, m.event_id_type, m.unknown_columns, m.earliest_event_time,
            m.latest_ahead, m.chunk_interval, m.retention, m.revision, m.created_at, m.updated_at,
-           m.task, m.classes, m.positive_class, m.threshold,
+           m.task, m.classes, m.positive_class, m.threshold, m.late_kinds,
            coalesce(m.baseline_dataset, '') AS baseline_dataset,
            (SELECT coalesce(json_agg(c ORDER BY c.position), '[]')
             FROM headrace.model_columns c WHERE c.project = m.project AND c.model = m.sql_name) AS columns,
@@ -115,7 +115,7 @@ async def advance(connection: asyncpg.Connection, before: ModelSchema, after: Mo
         """
         UPDATE headrace.models
         SET revision = revision + 1, updated_at = now(), unknown_columns = $3, chunk_interval = $4, retention = $5,
-            task = $6, classes = $7, positive_class = $8, threshold = $9
+            task = $6, classes = $7, positive_class = $8, threshold = $9, late_kinds = $10
         WHERE project = $1 AND sql_name = $2
         """,
         after.project,
@@ -124,6 +124,7 @@ async def advance(connection: asyncpg.Connection, before: ModelSchema, after: Mo
         after.chunk_interval,
         after.retention,
         *_task(after),
+        sorted(after.late_kinds),
     )
     await connection.executemany(
         "UPDATE headrace.model_columns SET role = $4 WHERE project = $1 AND model = $2 AND position = $3",
@@ -217,6 +218,7 @@ def _schema(row: asyncpg.Record) -> ModelSchema:
         positive_class=row["positive_class"],
         threshold=row["threshold"],
         baseline_dataset=row["baseline_dataset"],
+        late_kinds=frozenset(row["late_kinds"]),
     )
 
 

@@ -8,18 +8,12 @@ SQL, save comments, as literals.
 from collections.abc import Iterable
 from datetime import timedelta
 
-from headrace_server.models import joined_view
+from headrace_server.models import joined_view, late_views
+from headrace_server.models.late_tables import LABELS, LateSpec, inbox_table, late_specs_of, settled_table
 from headrace_server.models.names import quote_identifier, quote_literal
 from headrace_server.models.schema import Identity, ModelSchema
 from headrace_server.models.system_columns import EVENT_TIME
-from headrace_server.models.table_spec import (
-    TableColumn,
-    TableSpec,
-    datasets_table,
-    events_table,
-    inbox_table,
-    labels_table,
-)
+from headrace_server.models.table_spec import TableColumn, TableSpec, datasets_table, events_table
 
 
 def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
@@ -37,21 +31,14 @@ def create_tables(schema: ModelSchema, extension_schema: str) -> list[str]:
     result.append(f"CREATE INDEX ON {events.qualified} USING brin (event_time) WITH (autosummarize = on)")
     if schema.identity is Identity.UNIQUE:
         result.append(f"CREATE UNIQUE INDEX ON {events.qualified} (event_id, event_time)")
-    if schema.labels:
-        result += _create_labels(schema, extension_schema)
-    return result
+    return result + _grow_late_kinds(None, schema, extension_schema)
 
 
 def grow_tables(before: ModelSchema, after: ModelSchema, extension_schema: str) -> list[str]:
     """Return the statements that add to a model's tables what `after` has more than `before`; none when nothing."""
     result = _add_columns(events_table(before), events_table(after))
     result += _widen_datasets(before, after)
-    if after.labels and not before.labels:
-        result += _create_labels(after, extension_schema)
-    elif after.labels and after.columns != before.columns:
-        result += _add_columns(labels_table(before), labels_table(after))
-        result += _add_columns(inbox_table(before), inbox_table(after))
-        result += joined_view.statements(after)
+    result += _grow_late_kinds(before, after, extension_schema)
     if after.chunk_interval != before.chunk_interval:
         result += _set_chunk_interval(after, extension_schema)
     return result
@@ -67,7 +54,7 @@ def _widen_datasets(before: ModelSchema, after: ModelSchema) -> list[str]:
 
 
 def _set_chunk_interval(schema: ModelSchema, extension_schema: str) -> list[str]:
-    tables = [events_table(schema)] + ([labels_table(schema)] if schema.labels else [])
+    tables = [events_table(schema), *(settled_table(schema, spec) for spec in late_specs_of(schema))]
     interval = _interval(schema.chunk_interval)
     return [
         f"SELECT {extension_schema}.set_chunk_time_interval({quote_literal(table.qualified)}::regclass, {interval})"
@@ -75,24 +62,44 @@ def _set_chunk_interval(schema: ModelSchema, extension_schema: str) -> list[str]
     ]
 
 
-def _create_labels(schema: ModelSchema, extension_schema: str) -> list[str]:
-    labels, inbox = labels_table(schema), inbox_table(schema)
+def _grow_late_kinds(before: ModelSchema | None, after: ModelSchema, extension_schema: str) -> list[str]:
+    """Make the tables of late kinds that are new to the model, and let those that it has grow."""
+    standing = late_specs_of(before) if before else ()
+    fresh = [spec for spec in late_specs_of(after) if spec not in standing]
     result = []
-    if schema.identity is Identity.APPEND:
+    if fresh and not standing and after.identity is Identity.APPEND:
         # The unique index of the other kind of model serves this search, too.
-        result.append(f"CREATE INDEX ON {events_table(schema).qualified} (event_id)")
-    result += _create_hypertable(
-        labels, schema, extension_schema, f"Labels of the model {_shown(schema)}, all revisions"
+        result.append(f"CREATE INDEX ON {events_table(after).qualified} (event_id)")
+    for spec in fresh:
+        result += _create_late_tables(after, spec, extension_schema)
+    if before and after.columns != before.columns:
+        for spec in standing:
+            result += _add_columns(settled_table(before, spec), settled_table(after, spec))
+            result += _add_columns(inbox_table(before, spec), inbox_table(after, spec))
+            result += _views(after, spec)
+    return result + (late_views.orphans(after) if fresh else [])
+
+
+def _create_late_tables(schema: ModelSchema, spec: LateSpec, extension_schema: str) -> list[str]:
+    settled, inbox = settled_table(schema, spec), inbox_table(schema, spec)
+    result = _create_hypertable(
+        settled, schema, extension_schema, f"{spec.what} of the model {_shown(schema)}, all revisions"
     )
-    result.append(f"CREATE INDEX ON {labels.qualified} (event_id, event_time)")
+    result.append(f"CREATE INDEX ON {settled.qualified} (event_id, event_time)")
+    if spec.indexed:
+        result.append(f"CREATE INDEX ON {settled.qualified} ({', '.join(map(quote_identifier, spec.indexed))})")
     # Rows pass through the inbox, so it is vacuumed after few dead ones.
     result += create_table(
         inbox,
-        f"Labels of the model {_shown(schema)} whose event is not known yet",
+        f"{spec.what} of the model {_shown(schema)} whose event is not known yet",
         " WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000)",
     )
     result.append(f"CREATE INDEX ON {inbox.qualified} (event_id)")
-    return result + joined_view.statements(schema)
+    return result + _views(schema, spec)
+
+
+def _views(schema: ModelSchema, spec: LateSpec) -> list[str]:
+    return joined_view.statements(schema) if spec is LABELS else late_views.statements(schema, spec)
 
 
 def _create_hypertable(spec: TableSpec, schema: ModelSchema, extension_schema: str, comment: str) -> list[str]:

@@ -36,15 +36,23 @@ RESERVED_SUFFIXES = (
     "_joined",
     "_joined_between",
     "_joined_as_of",
+    "_influences_latest",
+    "_influences_as_of",
+    "_variants_latest",
+    "_variants_as_of",
+    "_metrics_latest",
+    "_metrics_as_of",
+    "_orphans",
 )
 RESERVED_NAMES = frozenset({"headrace", "public", "information_schema"})
 RESERVED_PREFIXES = ("pg_", "timescaledb_", "toolkit_")
 
-# Columns that every PostgreSQL table has and the one that names a dataset, and those the labels inbox keeps for itself.
+# Columns that every PostgreSQL table has and the one that names a dataset, and those the inboxes of late rows keep.
 _OTHER_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "dataset"})
 INBOX_NAMES = frozenset({"inbox_id", "producer_id", "seq", "row_index"})
 
 _HEAD_CHARACTERS = 39
+_MAX_IDENTIFIER_CHARACTERS = 63
 _OTHERS = re.compile(r"[^a-z0-9]+")
 
 
@@ -129,6 +137,19 @@ def fold_column(name: str, *, label: bool = False) -> str:
     folded = fold(name)
     taken = folded in SYSTEM_NAMES or folded in _OTHER_COLUMNS or (label and folded in INBOX_NAMES)
     return f"f_{folded}" if taken else folded
+
+
+def beside(sql_name: str, suffix: str) -> str:
+    """Return the name of a table or view beside a model's events.
+
+    Where the whole would be longer than the 63 bytes of an identifier, the model's name is cut and a hash of it stands
+    in its place, so distinct models keep distinct names.
+    """
+    room = _MAX_IDENTIFIER_CHARACTERS - len(suffix)
+    if len(sql_name) <= room:
+        return sql_name + suffix
+    tail = hashlib.sha256(sql_name.encode()).hexdigest()[:8]
+    return f"{sql_name[: room - len(tail) - 1].rstrip('_')}_{tail}{suffix}"
 
 
 def quote_identifier(name: str) -> str:

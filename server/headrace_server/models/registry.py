@@ -237,6 +237,29 @@ class Registry:
                 allowed = await catalog.project_infers(connection, names.fold_project(project))
         return allowed is not None and (allowed or self._infer_models)
 
+    async def use_late_kind(self, model: ModelSchema, kind: str) -> ModelSchema:
+        """Give a model the tables of a late kind, at its first row; nothing happens where it has them.
+
+        Args:
+            model: The model.
+            kind: Name of the kind (models/late_tables.py).
+
+        Raises:
+            ModelNotFoundError: The model is no more.
+            NameInvalidError: Somebody else's table has the name of one of ours.
+            DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
+        """
+        key = (model.project, model.sql_name)
+
+        async def work(connection: asyncpg.Connection) -> ModelSchema:
+            standing = await catalog.load_one(connection, key)
+            if standing is None:
+                raise model_not_found(*key)
+            grown = replace(standing, late_kinds=standing.late_kinds | {kind})
+            return await construction.grow(connection, standing, grown)
+
+        return await self._change(key, work)
+
     async def set_chunk_interval(self, project: str, name: str, interval: timedelta) -> ModelSchema:
         """Give the model's next chunks another time span; chunks that are there stay.
 

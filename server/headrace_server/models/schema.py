@@ -86,6 +86,8 @@ class ModelSchema:
         positive_class: Of a binary classification; empty: not said.
         threshold: Scores from here on count as the positive class.
         baseline_dataset: Name of the dataset that drift is measured against; empty: none.
+        late_kinds: Names of the late kinds that had a first row, so that they have tables (models/late_tables.py);
+            labels are not among them, their tables come with the model's first label.
     """
 
     project: str
@@ -104,6 +106,7 @@ class ModelSchema:
     created_at: datetime
     updated_at: datetime
     baseline_dataset: str = ""
+    late_kinds: frozenset[str] = frozenset()
     sampling: tuple[SamplingRate, ...] = ()
     task: TaskType | None = None
     classes: tuple[str, ...] = ()
@@ -129,6 +132,11 @@ class ModelSchema:
     def event_columns(self) -> tuple[ModelColumn, ...]:
         """Its columns that are stored with the event: all but labels."""
         return tuple(column for column in self.columns if column.kind is not ColumnKind.LABEL)
+
+    @cached_property
+    def features(self) -> tuple[ModelColumn, ...]:
+        """Its feature columns."""
+        return tuple(column for column in self.columns if column.kind is ColumnKind.FEATURE)
 
     @cached_property
     def predictions(self) -> tuple[ModelColumn, ...]:

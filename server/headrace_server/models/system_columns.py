@@ -1,6 +1,7 @@
-"""The system columns: what an event or a label carries beside its model's own columns.
+"""The system columns: what an event or a late row carries beside its model's own columns.
 
-Their names are reserved: a model's column of the same name is stored as f_<name> (models/names.py).
+The names of an event's and a label's are reserved: a model's column of the same name is stored as f_<name>
+(models/names.py). Those of the other late kinds give way in their own tables only (models/late_tables.py).
 """
 
 from dataclasses import dataclass
@@ -50,12 +51,44 @@ EVENT_COLUMNS: tuple[SystemColumn, ...] = (
     SystemColumn("metadata", ValueType.JSON),
 )
 
+RECORDED_TIME = SystemColumn("recorded_time", ValueType.TIMESTAMP, written_by_service=True)
+SOURCE = SystemColumn("source", ValueType.STRING, 256)
+
 LABEL_COLUMNS: tuple[SystemColumn, ...] = (
     EVENT_TIME,
     SystemColumn("label_time", ValueType.TIMESTAMP),
-    SystemColumn("recorded_time", ValueType.TIMESTAMP, written_by_service=True),
+    RECORDED_TIME,
     EVENT_ID,
-    SystemColumn("source", ValueType.STRING, 256),
+    SOURCE,
+)
+
+INFLUENCE_COLUMNS: tuple[SystemColumn, ...] = (
+    EVENT_TIME,
+    RECORDED_TIME,
+    SystemColumn("base_value", ValueType.FLOAT64),
+    EVENT_ID,
+    SystemColumn("output", ValueType.STRING, 256),
+    SOURCE,
+)
+
+VARIANT_COLUMNS: tuple[SystemColumn, ...] = (
+    EVENT_TIME,
+    RECORDED_TIME,
+    SystemColumn("latency_ms", ValueType.FLOAT64),
+    EVENT_ID,
+    SystemColumn("variant", ValueType.STRING, 128),
+    SystemColumn("model_version", ValueType.STRING, 128),
+    SOURCE,
+)
+
+METRIC_COLUMNS: tuple[SystemColumn, ...] = (
+    EVENT_TIME,
+    SystemColumn("metric_time", ValueType.TIMESTAMP),
+    RECORDED_TIME,
+    SystemColumn("value", ValueType.FLOAT64),
+    EVENT_ID,
+    SystemColumn("name", ValueType.STRING, 256),
+    SOURCE,
 )
 
 # Never compared when a repeat is told apart from a conflict: they belong to the delivery, not to the event.

@@ -1,9 +1,10 @@
 """The tables of a model: which columns each has, in order, with their SQL and Arrow types.
 
 In: a ModelSchema. Out: a TableSpec, from which models/ddl.py makes the table and the record kinds know what to COPY.
-This is the only place that says what a model's tables look like.
+Its late kinds' tables are in models/late_tables.py; nothing else says what a model's tables look like.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -11,14 +12,10 @@ import pyarrow as pa
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.names import qualified
 from headrace_server.models.schema import EventIdType, ModelColumn, ModelSchema
-from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, EVENT_TIME, LABEL_COLUMNS, SystemColumn
+from headrace_server.models.system_columns import EVENT_COLUMNS, EVENT_ID, EVENT_TIME, SystemColumn
 
-LABELS_SUFFIX = "_labels"
-INBOX_SUFFIX = "_labels_inbox"
 DATASETS_SUFFIX = "_datasets"
 DATASET_SUFFIX = "_dataset"
-JOINED_SUFFIX = "_joined"
-JOINED_BETWEEN_SUFFIX = "_joined_between"
 
 DATASET = "dataset"
 """Column that says which dataset a row belongs to."""
@@ -79,35 +76,9 @@ class TableSpec:
 
 def events_table(schema: ModelSchema) -> TableSpec:
     """Return the hypertable of the model's events."""
-    columns = [_system_column(column, schema, required={EVENT_ID.name, EVENT_TIME.name}) for column in EVENT_COLUMNS]
-    columns += [_model_column(column) for column in schema.event_columns]
+    columns = [system_column(column, schema, required={EVENT_ID.name, EVENT_TIME.name}) for column in EVENT_COLUMNS]
+    columns += [model_column(column) for column in schema.event_columns]
     return TableSpec(schema.project, schema.sql_name, tuple(columns))
-
-
-def labels_table(schema: ModelSchema) -> TableSpec:
-    """Return the hypertable of the labels whose event is known: beside it, partitioned by the event's time."""
-    required = {EVENT_ID.name, EVENT_TIME.name, "recorded_time"}
-    columns = [_system_column(column, schema, required=required) for column in LABEL_COLUMNS]
-    columns += [_model_column(column) for column in schema.labels]
-    return TableSpec(schema.project, schema.sql_name + LABELS_SUFFIX, tuple(columns))
-
-
-def inbox_table(schema: ModelSchema) -> TableSpec:
-    """Return the plain table where labels land first; recorded_time is the database's clock at that moment."""
-    columns = [
-        TableColumn(
-            "inbox_id", "bigint", pa.int64(), required=True, default="GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-        ),
-        TableColumn("producer_id", "uuid", UUID_ARROW, comment="Who sent it; null for a unary Publish"),
-        TableColumn("seq", "bigint", pa.int64(), required=True, comment="Batch of the producer; 0 for a unary Publish"),
-        TableColumn("row_index", "integer", pa.int32(), required=True, comment="Row in its batch, from 0"),
-    ]
-    for column in LABEL_COLUMNS:
-        required = {EVENT_ID.name, "recorded_time"}
-        default = "DEFAULT clock_timestamp()" if column.name == "recorded_time" else ""
-        columns.append(_system_column(column, schema, required=required, default=default))
-    columns += [_model_column(column) for column in schema.labels]
-    return TableSpec(schema.project, schema.sql_name + INBOX_SUFFIX, tuple(columns))
 
 
 def datasets_table(schema: ModelSchema) -> TableSpec:
@@ -120,9 +91,9 @@ def datasets_table(schema: ModelSchema) -> TableSpec:
 def dataset_table(schema: ModelSchema) -> TableSpec:
     """Return the table of one dataset that belongs to no model, which `schema` stands for."""
     system = [column for column in EVENT_COLUMNS if not column.written_by_service]
-    columns = [_system_column(column, schema, required={EVENT_ID.name}) for column in system]
-    columns += [_model_column(column) for column in schema.event_columns]
-    columns += [replace(_model_column(label), name=dataset_label_name(label)) for label in schema.labels]
+    columns = [system_column(column, schema, required={EVENT_ID.name}) for column in system]
+    columns += [model_column(column) for column in schema.event_columns]
+    columns += [replace(model_column(label), name=dataset_label_name(label)) for label in schema.labels]
     return TableSpec(schema.project, schema.sql_name + DATASET_SUFFIX, tuple(columns))
 
 
@@ -131,11 +102,14 @@ def dataset_label_name(label: ModelColumn) -> str:
     return f"label_{label.sql_name}"
 
 
-def _system_column(column: SystemColumn, schema: ModelSchema, *, required: set[str], default: str = "") -> TableColumn:
+def system_column(
+    column: SystemColumn, schema: ModelSchema, *, required: Collection[str], default: str = ""
+) -> TableColumn:
+    """Return a system column as this model's table has it."""
     if column is EVENT_ID:
         is_uuid = schema.event_id_type is EventIdType.UUID
         sql, arrow = ("uuid", UUID_ARROW) if is_uuid else (TEXT_ID_SQL, column.type.arrow)
-        return TableColumn(column.name, sql, arrow, required=True)
+        return TableColumn(column.name, sql, arrow, required=column.name in required)
     return TableColumn(
         column.name,
         column.type.sql,
@@ -146,7 +120,8 @@ def _system_column(column: SystemColumn, schema: ModelSchema, *, required: set[s
     )
 
 
-def _model_column(column: ModelColumn) -> TableColumn:
+def model_column(column: ModelColumn) -> TableColumn:
+    """Return a column of the model's own as a table has it."""
     written = "" if column.name == column.sql_name else f' "{column.name}"'
     about = f": {column.description}" if column.description else ""
     return TableColumn(

@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.tasks import ColumnRole, TaskType
 from headrace.v1 import model_pb2, model_service_pb2
 from headrace_server.errors import ModelInvalidError
+from headrace_server.models import joined_view
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import (
     CHUNK_INTERVAL,
@@ -23,9 +24,9 @@ from headrace_server.models.definition import (
     ModelDefinition,
     TaskDefinition,
 )
-from headrace_server.models.names import qualified
+from headrace_server.models.late_tables import LABELS, settled_table
 from headrace_server.models.schema import ColumnKind, EventIdType, Identity, ModelColumn, ModelSchema, UnknownColumns
-from headrace_server.models.table_spec import JOINED_SUFFIX, events_table, labels_table
+from headrace_server.models.table_spec import events_table
 
 Choice = TypeVar("Choice", ColumnKind, ColumnRole, Identity, EventIdType, TaskType, UnknownColumns)
 
@@ -57,8 +58,8 @@ def to_proto(schema: ModelSchema) -> model_pb2.Model:
     model.create_time.FromDatetime(schema.created_at)
     model.update_time.FromDatetime(schema.updated_at)
     if schema.labels:
-        model.labels_table = labels_table(schema).qualified
-        model.joined_view = qualified(schema.project, schema.sql_name + JOINED_SUFFIX)
+        model.labels_table = settled_table(schema, LABELS).qualified
+        model.joined_view = joined_view.view_of(schema)
     return model
 
 

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from headrace.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.evolution import joined_name
-from headrace_server.models.names import qualified, quote_identifier, quote_literal
+from headrace_server.models.names import beside, qualified, quote_identifier, quote_literal
 from headrace_server.models.schema import ModelColumn, ModelSchema
-from headrace_server.models.table_spec import JOINED_BETWEEN_SUFFIX
 from headrace_server.rollups.span import Span, key_sql, own_rows
 
 BINS = 1_000
@@ -72,7 +71,7 @@ def _answered(model: ModelSchema, span: Span, target: ModelColumn, predicted: Ca
         target: The label.
         predicted: The columns of a prediction, as SQL over the given names.
     """
-    joined = qualified(model.project, model.sql_name + JOINED_BETWEEN_SUFFIX)
+    joined = qualified(model.project, beside(model.sql_name, "_joined_between"))
     event_names = {column.sql_name for column in model.event_columns}
     truth = quote_identifier(joined_name(target, event_names))
     own = ", ".join(quote_identifier(column.sql_name) for column in model.predictions)

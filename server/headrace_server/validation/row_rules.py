@@ -29,7 +29,7 @@ def event_id_required(columns: dict[str, pa.Array], row_count: int, moment: Mome
     if not missing.any():
         return
     # A row whose id was refused for another reason (too long, no UUID) has its verdict already.
-    missing &= ~_refused_in("event_id", rejections)
+    missing &= ~refused_in("event_id", rejections)
     rejections.add("EVENT_ID_REQUIRED", "event_id", missing, "the row has no event_id")
 
 
@@ -114,7 +114,7 @@ class EventTimeRule:
         if times is None:
             times = columns["event_time"] = pa.nulls(row_count, TIMESTAMP)
         if times.null_count:
-            missing = as_mask(times.is_null()) & ~_refused_in("event_time", rejections)
+            missing = as_mask(times.is_null()) & ~refused_in("event_time", rejections)
             if self.required:
                 message = (
                     "the model is UNIQUE by (event_id, event_time): send event_time, or ids that are UUIDv7; "
@@ -156,7 +156,7 @@ class GroupIdRequired:
         if groups is None:
             missing = np.ones(row_count, dtype=np.bool_)
         else:
-            missing = as_mask(groups.is_null()) & ~_refused_in(self.sql_name, rejections)
+            missing = as_mask(groups.is_null()) & ~refused_in(self.sql_name, rejections)
         message = f"the model ranks items within groups; the row has no {self.sql_name}"
         rejections.add("GROUP_ID_REQUIRED", self.sql_name, missing, message)
 
@@ -165,7 +165,8 @@ def _micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _refused_in(column: str, rejections: Rejections) -> Mask:
+def refused_in(column: str, rejections: Rejections) -> Mask:
+    """The rows whose value in a column was refused."""
     refused = np.zeros(rejections.row_count, dtype=np.bool_)
     for group in rejections.groups:
         if group.column == column:

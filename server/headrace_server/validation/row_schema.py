@@ -98,6 +98,7 @@ class RowSchema:
         unknown: What happens to other names.
         rules: Demands on whole rows, in order.
         sampler: Says which of the good rows are kept; None: all.
+        unknown_reason: Reason for an unknown name that is rejected.
     """
 
     fields: Mapping[str, Field]
@@ -105,6 +106,7 @@ class RowSchema:
     unknown: UnknownColumns
     rules: Sequence[RowRule] = field(default=())
     sampler: Sampler | None = None
+    unknown_reason: str = "UNKNOWN_COLUMN"
 
     @cached_property
     def json_columns(self) -> frozenset[str]:

@@ -104,7 +104,7 @@ def _settle_unknown(
             into_metadata[name] = cells
         else:
             message = f"the model has no column {name!r}; add it with UpdateModel, or set unknown_columns"
-            rejections.add("UNKNOWN_COLUMN", name, present(cells), message)
+            rejections.add(schema.unknown_reason, name, present(cells), message)
     if into_metadata:
         columns[METADATA] = merge_metadata(columns.get(METADATA), into_metadata, row_count, rejections)
 

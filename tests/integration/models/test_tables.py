@@ -5,9 +5,10 @@ import asyncpg
 import pytest
 
 from headrace_server.models.column_types import ValueType
+from headrace_server.models.late_tables import LABELS, inbox_table, settled_table
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import EventIdType, Identity
-from headrace_server.models.table_spec import events_table, inbox_table, labels_table
+from headrace_server.models.table_spec import events_table
 from support.model_definitions import feature, flights, label
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -105,7 +106,7 @@ async def test_the_tables_are_as_their_specs_say(
     schema, _ = await registry.register(
         "main", flights(*everything, label("late"), identity=identity, event_id_type=EventIdType.UUID)
     )
-    for spec in (events_table(schema), labels_table(schema), inbox_table(schema)):
+    for spec in (events_table(schema), settled_table(schema, LABELS), inbox_table(schema, LABELS)):
         rows = await connection.fetch(
             """
             SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.rows import columns_of, event_table, label_table, wire_name
+from headrace.rows import columns_of, event_table, wire_name
 
 
 def event(features: dict[str, Any] | None = None, prediction: object = None, **predictions: object) -> tuple[Any, ...]:
@@ -53,13 +53,6 @@ def test_a_row_that_names_a_column_twice_is_refused_and_the_others_go() -> None:
     assert list(table.source_rows) == [0, 2]
     assert table.cells["b"] == [1, 4]
     assert (refused.source_row, refused.reason, refused.column) == (1, "COLUMN_REPEATED", "a")
-
-
-def test_labels_have_their_own_system_columns() -> None:
-    table, _ = label_table([(None, "e", None, None, "batch job", {"late": True, "source": "x"})])
-    assert table.cells["source"] == ["batch job"]
-    assert table.cells["late"] == [True]
-    assert table.cells["f_source"] == ["x"]
 
 
 def test_events_without_features_have_no_feature_columns() -> None:

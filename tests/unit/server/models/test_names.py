@@ -83,7 +83,10 @@ def test_the_inboxs_own_names_are_taken_for_labels_only() -> None:
 
 def test_every_table_of_the_longest_model_name_fits_an_identifier() -> None:
     for suffix in (*names.RESERVED_SUFFIXES, "_labels_inbox"):
-        assert names.quote_identifier("m" * names.MAX_NAME_CHARACTERS + suffix)
+        longest = "m" * names.MAX_NAME_CHARACTERS
+        assert names.quote_identifier(names.beside(longest, suffix)).endswith(f'{suffix}"')
+        assert names.beside(longest, suffix) != names.beside(longest[:-1] + "n", suffix)
+        assert names.beside("flights", suffix) == f"flights{suffix}"
 
 
 @pytest.mark.parametrize(

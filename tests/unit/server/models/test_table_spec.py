@@ -2,9 +2,10 @@ import pyarrow as pa
 
 from headrace_server.models import evolution
 from headrace_server.models.column_types import ValueType
+from headrace_server.models.late_tables import LABELS, inbox_table, settled_table
 from headrace_server.models.schema import EventIdType
 from headrace_server.models.system_columns import EVENT_COLUMNS, LABEL_COLUMNS
-from headrace_server.models.table_spec import events_table, inbox_table, labels_table
+from headrace_server.models.table_spec import events_table
 from support.model_definitions import feature, flights, label
 
 
@@ -17,14 +18,14 @@ def test_events_have_the_system_columns_first_and_no_labels() -> None:
 
 
 def test_labels_lie_in_a_table_of_their_own() -> None:
-    spec = labels_table(evolution.create("main", flights(label("late"), label("minutes", ValueType.FLOAT64))))
+    spec = settled_table(evolution.create("main", flights(label("late"), label("minutes", ValueType.FLOAT64))), LABELS)
     assert spec.qualified == '"main"."flight_delay_labels"'
     assert [column.name for column in spec.columns] == [*(column.name for column in LABEL_COLUMNS), "late", "minutes"]
     assert {column.name for column in spec.columns if column.required} == {"event_id", "event_time", "recorded_time"}
 
 
 def test_a_copy_into_the_inbox_leaves_its_number_and_clock_to_the_database() -> None:
-    spec = inbox_table(evolution.create("main", flights(label("late"))))
+    spec = inbox_table(evolution.create("main", flights(label("late"))), LABELS)
     left = {column.name for column in spec.columns} - {column.name for column in spec.copied}
     assert left == {"inbox_id", "recorded_time"}
     assert not next(column for column in spec.columns if column.name == "event_time").required
