@@ -120,6 +120,10 @@ class AsyncModel:
         """Return what predictions were worth once their labels had come; as Model.performance."""
         return await in_thread(lambda _: self._model.performance(grain, start, end), None)
 
+    async def drift(self, start: TimeLike | None = None, end: TimeLike | None = None) -> list[dict[str, Any]]:
+        """Return how far each day's columns are from the baseline dataset; as Model.drift."""
+        return await in_thread(lambda _: self._model.drift(start, end), None)
+
     async def publish(
         self,
         source: object,

@@ -512,6 +512,14 @@ class Model(LateLog):
         self.info = self._datasets.set_baseline(self.name, name)
         return self.info
 
+    def drift(self, start: TimeLike | None = None, end: TimeLike | None = None) -> list[dict[str, Any]]:
+        """Return how far each day's columns are from the model's baseline dataset; nothing where it has none.
+
+        Arguments and errors as of volume. A row has `bucket` (the day), `column_name`, `dataset`, `rows`,
+        `baseline_rows`, `psi`, `js_distance` and `refreshed_at`.
+        """
+        return self._monitoring.drift(self.name, start, end)
+
     def delete_events(
         self,
         event_ids: Sequence[str] | None = None,

@@ -26,7 +26,7 @@ class _Page(Protocol):
 
 
 class Monitoring:
-    """Reads roll-ups; see Model.volume and performance.
+    """Reads roll-ups; see Model.volume, performance and drift.
 
     Args:
         calls: How the service is called.
@@ -49,9 +49,14 @@ class Monitoring:
             request, lambda: self._calls.call(Stub, lambda stub: stub.GetPerformance, request), start, end
         )
 
+    def drift(self, model: str, start: TimeLike | None, end: TimeLike | None) -> list[dict[str, Any]]:
+        """Return how far columns are from the baseline, by day and column."""
+        request = pb.GetDriftRequest(project=self._calls.project, model=model)
+        return self._rows(request, lambda: self._calls.call(Stub, lambda stub: stub.GetDrift, request), start, end)
+
     def _rows(
         self,
-        request: pb.GetVolumeRequest | pb.GetPerformanceRequest,
+        request: pb.GetVolumeRequest | pb.GetPerformanceRequest | pb.GetDriftRequest,
         call: Callable[[], _Page],
         start: TimeLike | None,
         end: TimeLike | None,

@@ -407,3 +407,121 @@ class PerformanceRow(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_true_positives", b"_true_positives"]) -> typing.Literal["true_positives"] | None: ...
 
 global___PerformanceRow = PerformanceRow
+
+@typing.final
+class GetDriftRequest(google.protobuf.message.Message):
+    """Asks for a model's drift."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    project: builtins.str
+    """Project; default as in Open."""
+    model: builtins.str
+    """Name of the model."""
+    page_size: builtins.int
+    """Most rows to return, 1–10,000. Default 1,000."""
+    page_token: builtins.str
+    """next_page_token of the page before. Default: the first page."""
+    @property
+    def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """First day. Default: the first there is."""
+
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Days before this time. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        project: builtins.str = ...,
+        model: builtins.str = ...,
+        from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time", "until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["from_time", b"from_time", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "project", b"project", "until_time", b"until_time"]) -> None: ...
+
+global___GetDriftRequest = GetDriftRequest
+
+@typing.final
+class GetDriftResponse(google.protobuf.message.Message):
+    """A page of drift, by day and column."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page; empty on the last."""
+    @property
+    def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___DriftRow]:
+        """The rows."""
+
+    def __init__(
+        self,
+        *,
+        rows: collections.abc.Iterable[global___DriftRow] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "rows", b"rows"]) -> None: ...
+
+global___GetDriftResponse = GetDriftResponse
+
+@typing.final
+class DriftRow(google.protobuf.message.Message):
+    """How far one column's values of one day are from the baseline."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: builtins.int
+    COLUMN_NAME_FIELD_NUMBER: builtins.int
+    DATASET_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    BASELINE_ROWS_FIELD_NUMBER: builtins.int
+    PSI_FIELD_NUMBER: builtins.int
+    JS_DISTANCE_FIELD_NUMBER: builtins.int
+    REFRESHED_AT_FIELD_NUMBER: builtins.int
+    column_name: builtins.str
+    """Column of the events table."""
+    dataset: builtins.str
+    """Dataset that is the baseline."""
+    rows: builtins.int
+    """Events of the day."""
+    baseline_rows: builtins.int
+    """Rows of the baseline."""
+    psi: builtins.float
+    """Population stability index."""
+    js_distance: builtins.float
+    """Jensen-Shannon distance, base 2, 0–1."""
+    @property
+    def bucket(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Start of the day, UTC."""
+
+    @property
+    def refreshed_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When this was compared."""
+
+    def __init__(
+        self,
+        *,
+        bucket: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        column_name: builtins.str = ...,
+        dataset: builtins.str = ...,
+        rows: builtins.int = ...,
+        baseline_rows: builtins.int = ...,
+        psi: builtins.float = ...,
+        js_distance: builtins.float = ...,
+        refreshed_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["bucket", b"bucket", "refreshed_at", b"refreshed_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["baseline_rows", b"baseline_rows", "bucket", b"bucket", "column_name", b"column_name", "dataset", b"dataset", "js_distance", b"js_distance", "psi", b"psi", "refreshed_at", b"refreshed_at", "rows", b"rows"]) -> None: ...
+
+global___DriftRow = DriftRow

@@ -45,6 +45,11 @@ class MonitoringServiceStub(object):
                 request_serializer=headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceRequest.SerializeToString,
                 response_deserializer=headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceResponse.FromString,
                 _registered_method=True)
+        self.GetDrift = channel.unary_unary(
+                '/headrace.v1.MonitoringService/GetDrift',
+                request_serializer=headrace_dot_v1_dot_monitoring__service__pb2.GetDriftRequest.SerializeToString,
+                response_deserializer=headrace_dot_v1_dot_monitoring__service__pb2.GetDriftResponse.FromString,
+                _registered_method=True)
 
 
 class MonitoringServiceServicer(object):
@@ -66,6 +71,13 @@ class MonitoringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDrift(self, request, context):
+        """How far columns are from the baseline dataset: the view <model>_drift. No rows where the model has no baseline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.GetPerformance,
                     request_deserializer=headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceRequest.FromString,
                     response_serializer=headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceResponse.SerializeToString,
+            ),
+            'GetDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDrift,
+                    request_deserializer=headrace_dot_v1_dot_monitoring__service__pb2.GetDriftRequest.FromString,
+                    response_serializer=headrace_dot_v1_dot_monitoring__service__pb2.GetDriftResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class MonitoringService(object):
             '/headrace.v1.MonitoringService/GetPerformance',
             headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceRequest.SerializeToString,
             headrace_dot_v1_dot_monitoring__service__pb2.GetPerformanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.v1.MonitoringService/GetDrift',
+            headrace_dot_v1_dot_monitoring__service__pb2.GetDriftRequest.SerializeToString,
+            headrace_dot_v1_dot_monitoring__service__pb2.GetDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

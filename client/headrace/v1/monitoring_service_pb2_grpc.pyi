@@ -35,6 +35,12 @@ class MonitoringServiceStub:
     ]
     """What predictions were worth once their labels had come: the view <model>_performance."""
 
+    GetDrift: grpc.UnaryUnaryMultiCallable[
+        headrace.v1.monitoring_service_pb2.GetDriftRequest,
+        headrace.v1.monitoring_service_pb2.GetDriftResponse,
+    ]
+    """How far columns are from the baseline dataset: the view <model>_drift. No rows where the model has no baseline."""
+
 class MonitoringServiceAsyncStub:
     """Reads roll-ups of models. The same rows are views beside the model's tables, for SQL."""
 
@@ -51,6 +57,12 @@ class MonitoringServiceAsyncStub:
         headrace.v1.monitoring_service_pb2.GetPerformanceResponse,
     ]
     """What predictions were worth once their labels had come: the view <model>_performance."""
+
+    GetDrift: grpc.aio.UnaryUnaryMultiCallable[
+        headrace.v1.monitoring_service_pb2.GetDriftRequest,
+        headrace.v1.monitoring_service_pb2.GetDriftResponse,
+    ]
+    """How far columns are from the baseline dataset: the view <model>_drift. No rows where the model has no baseline."""
 
 class MonitoringServiceServicer(metaclass=abc.ABCMeta):
     """Reads roll-ups of models. The same rows are views beside the model's tables, for SQL."""
@@ -72,5 +84,13 @@ class MonitoringServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[headrace.v1.monitoring_service_pb2.GetPerformanceResponse, collections.abc.Awaitable[headrace.v1.monitoring_service_pb2.GetPerformanceResponse]]:
         """What predictions were worth once their labels had come: the view <model>_performance."""
+
+    @abc.abstractmethod
+    def GetDrift(
+        self,
+        request: headrace.v1.monitoring_service_pb2.GetDriftRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[headrace.v1.monitoring_service_pb2.GetDriftResponse, collections.abc.Awaitable[headrace.v1.monitoring_service_pb2.GetDriftResponse]]:
+        """How far columns are from the baseline dataset: the view <model>_drift. No rows where the model has no baseline."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

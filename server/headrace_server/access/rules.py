@@ -41,6 +41,7 @@ RULES: Mapping[str, frozenset[Scope]] = {
         "DatasetService/DropDataset": {ADMIN},
         "DatasetService/SetBaseline": {ADMIN},
         "DeletionService/DeleteEvents": {ADMIN},
+        "MonitoringService/GetDrift": {READ, ADMIN},
         "KeyService/CreateKey": {ADMIN},
         "KeyService/ListKeys": {ADMIN},
         "KeyService/RotateKey": {ADMIN},

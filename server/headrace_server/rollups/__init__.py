@@ -1,1 +1,1 @@
-"""What monitoring reads: volume, profiles of columns and performance, by hour and by day."""
+"""What monitoring reads: volume, profiles of columns, performance and drift, by hour and by day."""

@@ -27,7 +27,7 @@ LONGEST_PAGE_ROWS = 10_000
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 Context = ServicerContext[Any, Any]
-Request = pb.GetVolumeRequest | pb.GetPerformanceRequest
+Request = pb.GetVolumeRequest | pb.GetPerformanceRequest | pb.GetDriftRequest
 Row = TypeVar("Row", bound=Message)
 
 
@@ -53,7 +53,14 @@ class MonitoringServicer(MonitoringServiceServicer):
         rows, token = await self._page(request, "_performance", pb.PerformanceRow, request.grain)
         return pb.GetPerformanceResponse(rows=rows, next_page_token=token)
 
-    async def _page(self, request: Request, suffix: str, kind: type[Row], grain: int) -> tuple[Sequence[Row], str]:
+    async def GetDrift(self, request: pb.GetDriftRequest, context: Context) -> pb.GetDriftResponse:
+        """Return a page of a model's drift."""
+        rows, token = await self._page(request, "_drift", pb.DriftRow)
+        return pb.GetDriftResponse(rows=rows, next_page_token=token)
+
+    async def _page(
+        self, request: Request, suffix: str, kind: type[Row], grain: int | None = None
+    ) -> tuple[Sequence[Row], str]:
         project = request.project or DEFAULT_PROJECT
         model = await self._registry.get(project, request.model)
         if model is None:
@@ -61,11 +68,11 @@ class MonitoringServicer(MonitoringServiceServicer):
         limit = min(request.page_size or DEFAULT_PAGE_ROWS, LONGEST_PAGE_ROWS)
         first = _offset(request.page_token)
         columns = [field.name for field in kind.DESCRIPTOR.fields]
-        wanted = "HOUR" if grain == pb.GRAIN_HOUR else "DAY"
+        of_grain = "" if grain is None else f" AND grain = '{'HOUR' if grain == pb.GRAIN_HOUR else 'DAY'}'"
         # A row's keys come first in its message, and tell it from all others.
         sql = (
             f"SELECT {', '.join(columns)} FROM {qualified(model.project, model.sql_name + suffix)}"  # noqa: S608
-            f" WHERE bucket >= $1 AND bucket < $2 AND grain = '{wanted}'"
+            f" WHERE bucket >= $1 AND bucket < $2{of_grain}"
             f" ORDER BY {', '.join(columns[:5])} LIMIT $3 OFFSET $4"
         )
         bounds = (_time(request, "from_time", EARLIEST), _time(request, "until_time", LATEST))

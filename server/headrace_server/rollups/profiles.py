@@ -1,7 +1,8 @@
 """Profiles: what the values of each column looked like, as counts that can be added.
 
 For each hour, version, variant and column: how many values, nulls and NaNs there are, sums, bounds, the histogram of
-numbers (headrace.bin_of) and how often each category came. A day's profile is the sum of its hours'.
+numbers (headrace.bin_of) and how often each category came. A day's profile is the sum of its hours', and the profile of
+a baseline dataset is made of its rows by the same statement: drift compares the two and reads no events.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ COLUMNS_AT_ONCE = 64  # in one statement
 
 NUMBERS = frozenset({ValueType.INT64, ValueType.FLOAT64})
 CATEGORIES = frozenset({ValueType.BOOL, ValueType.STRING, ValueType.CATEGORY})
+
+BASELINE_BUCKET = "'1970-01-01'::timestamptz"
 
 # Identifiers are the registry's and quoted; times and names are literals (rollups/span.py).
 
@@ -47,6 +50,23 @@ def day(model: ModelSchema, span: Span) -> list[str]:
         f" FROM {rows % ', unnest(p.categories, p.category_counts) AS counted (category, number)'} GROUP BY 2, 3, 4, 6"
     )
     return [_delete(model, "DAY", f"bucket = {span.start_sql}"), _insert(model, "DAY", counted)]
+
+
+def baseline(model: ModelSchema, table: str | None) -> list[str]:
+    """Statements that profile the baseline anew.
+
+    Args:
+        model: The model.
+        table: SQL name of the table that holds its rows, with the columns of events; None: there is no baseline.
+    """
+    if table is None:
+        return [_delete(model, "BASELINE", "true")]
+    source = f"{table} e WHERE true"
+    keys = f"{BASELINE_BUCKET}, ''::text, ''::text"
+    return [
+        _delete(model, "BASELINE", "true"),
+        *(_insert(model, "BASELINE", _counted(values, keys, source)) for values in _values(model)),
+    ]
 
 
 def _delete(model: ModelSchema, grain: str, condition: str) -> str:

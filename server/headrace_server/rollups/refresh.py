@@ -15,9 +15,10 @@ import asyncpg
 import structlog
 
 from headrace_server.copying.connection import Connect, Connection, transaction
+from headrace_server.models.names import qualified
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
-from headrace_server.rollups import performance, profiles, volume
+from headrace_server.rollups import drift, performance, profiles, volume
 from headrace_server.rollups.span import Span, runs_of_hours
 from headrace_server.rollups.views import make_views
 
@@ -28,6 +29,7 @@ LONGEST_DAY_S = 600  # to refresh one day of one model
 DAYS_AT_ONCE = 500
 
 # Kinds of rows by what they change beside the counts of events; MODEL says that the model is measured otherwise now.
+COMPARED = frozenset({"EVENTS", "MODEL"})
 MEASURED = frozenset({"LABELS", "VARIANTS", "MODEL"})
 
 _TOUCHED = """
@@ -42,13 +44,16 @@ SELECT kind, bit_or(hours) FROM taken GROUP BY kind
 """
 # Models that have changed since somebody looked whether they are measured by something else now.
 _CHANGED = """
-SELECT m.project, m.sql_name, m.revision, r.measured_by FROM headrace.models m
+SELECT m.project, m.sql_name, m.revision, r.measured_by, r.baseline_table, d.table_name FROM headrace.models m
 LEFT JOIN headrace.rolled_up r ON r.project = m.project AND r.model = m.sql_name
-WHERE r.revision IS DISTINCT FROM m.revision ORDER BY m.project, m.sql_name
+LEFT JOIN headrace.datasets d ON d.project = m.project AND d.model = m.sql_name AND d.name = m.baseline_dataset
+WHERE r.revision IS DISTINCT FROM m.revision OR r.baseline_table IS DISTINCT FROM d.table_name
+ORDER BY m.project, m.sql_name
 """
 _LOOKED = """
-INSERT INTO headrace.rolled_up (project, model, revision, measured_by) VALUES ($1, $2, $3, $4)
-ON CONFLICT (project, model) DO UPDATE SET revision = excluded.revision, measured_by = excluded.measured_by
+INSERT INTO headrace.rolled_up (project, model, revision, measured_by, baseline_table) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (project, model) DO UPDATE SET revision = excluded.revision, measured_by = excluded.measured_by,
+    baseline_table = excluded.baseline_table
 """
 _ALL_DAYS = """
 INSERT INTO headrace.touched_hours (project, model, kind, day, hours)
@@ -97,16 +102,18 @@ class Refresh:
         return done
 
     async def _look_for_changes(self, connection: Connection) -> None:
-        """Note every day of models that are measured by another task, threshold or role than before."""
-        for project, name, revision, measured_by in await connection.fetch(_CHANGED):
-            model = await self._registry.get(project, name)
-            if model is None or model.revision < revision:
+        """Note every day of models that are measured by another task, threshold, role or baseline than before."""
+        for change in await connection.fetch(_CHANGED):
+            model = await self._registry.get(change["project"], change["sql_name"])
+            if model is None or model.revision < change["revision"]:
                 continue  # the registry hears of it in a moment
-            by = _measured_by(model)
-            async with transaction(connection):
-                if measured_by not in (None, by):
-                    await connection.execute(_ALL_DAYS, project, name)
-                await connection.execute(_LOOKED, project, name, revision, by)
+            try:
+                await _follow(connection, model, change)
+            except (asyncpg.PostgresError, TimeoutError) as error:
+                # The dataset was completed or dropped underneath: the next turn looks again.
+                if connection.is_closed():
+                    raise
+                log.warning("change_not_followed", project=model.project, model=model.sql_name, error=repr(error))
 
     async def _refresh(self, connection: Connection, project: str, name: str, day: date) -> None:
         model = await self._registry.get(project, name)
@@ -122,6 +129,20 @@ class Refresh:
                 await connection.execute(statement, timeout=LONGEST_DAY_S)
 
 
+async def _follow(connection: Connection, model: ModelSchema, change: asyncpg.Record) -> None:
+    """Profile a model's new baseline, and note its days where they are measured otherwise from now on."""
+    by, table = _measured_by(model), change["table_name"]
+    async with transaction(connection):
+        await connection.execute(_SETTINGS)
+        if table != change["baseline_table"]:
+            rows = None if table is None else qualified(model.project, table)
+            for statement in profiles.baseline(model, rows):
+                await connection.execute(statement, timeout=LONGEST_DAY_S)
+        if (by, table) != (change["measured_by"], change["baseline_table"]):
+            await connection.execute(_ALL_DAYS, model.project, model.sql_name)
+        await connection.execute(_LOOKED, model.project, model.sql_name, change["revision"], by, table)
+
+
 def _statements(model: ModelSchema, day: date, touched: dict[str, int]) -> Iterable[str]:
     """What to do for the touched hours of a day, by kind of row."""
     whole = Span.of_day(day)
@@ -131,6 +152,8 @@ def _statements(model: ModelSchema, day: date, touched: dict[str, int]) -> Itera
             yield from profiles.hours(model, span)
         yield from volume.day(model, whole)
         yield from profiles.day(model, whole)
+    if touched.keys() & COMPARED:
+        yield from drift.day(model, whole)
     if touched.keys() & MEASURED:
         yield from performance.day(model, whole)
 

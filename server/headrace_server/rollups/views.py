@@ -155,6 +155,21 @@ VIEWS: tuple[View, ...] = (
         ),
         "headrace.performance WHERE {own}",
     ),
+    View(
+        "_drift",
+        "How far the values of each day and column are from those of the baseline dataset.",
+        (
+            ("bucket", "bucket", "Start of the day of the events' times, UTC"),
+            COLUMN,
+            ("dataset", "dataset", "The baseline"),
+            ("rows", "rows", "Events of the day"),
+            ("baseline_rows", "baseline_rows", "Rows of the baseline"),
+            ("psi", "psi", "Population stability index; above 0.25 is commonly called a shift"),
+            ("js_distance", "js_distance", "Jensen-Shannon distance, base 2: 0 is the same, 1 nothing in common"),
+            ("refreshed_at", "refreshed_at", "When this was compared"),
+        ),
+        "headrace.drift WHERE {own}",
+    ),
 )
 
 

@@ -193,3 +193,24 @@ async def test_a_model_without_a_task_is_not_measured(
     await refresh.turn(connection)
     assert await connection.fetchval("SELECT count(*) FROM main.model_performance") == 0
     assert await connection.fetchval("SELECT count(*) FROM headrace.touched_hours") == 0
+
+
+async def test_another_threshold_measures_every_day_anew(
+    registry: Registry, refresh: Refresh, connection: asyncpg.Connection
+) -> None:
+    own = (feature("x"), prediction("score"), label("late"))
+    definition = ModelDefinition("model", own, task=TaskDefinition(TaskType.BINARY_CLASSIFICATION))
+    await registry.register("main", definition)
+    frame = made_up(60).assign(score=0.6, late=True, model_version="v1", variant="")
+    frame["recorded_time"] = frame.event_time
+    await stored(connection, frame, ["score"], ["late"])
+    await connection.execute("UPDATE headrace.touched_hours SET kind = 'EVENTS', hours = (1 << 24) - 1")
+    await connection.execute(
+        "INSERT INTO headrace.touched_hours SELECT project, model, 'LABELS', day, 0 FROM headrace.touched_hours"
+    )
+    await refresh.turn(connection)
+    recalls = "SELECT DISTINCT recall FROM main.model_performance"
+    assert [row[0] for row in await connection.fetch(recalls)] == [1.0]
+    await registry.update("main", "model", task=TaskDefinition(threshold=0.7))
+    await refresh.turn(connection)
+    assert [row[0] for row in await connection.fetch(recalls)] == [0.0]
