@@ -13,7 +13,7 @@ from headrace.v1 import batch_pb2, model_pb2, query_service_pb2
 from headrace_server.errors import UnknownColumnError
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.evolution import joined_name
-from headrace_server.models.names import INBOX_NAMES, qualified, quote_identifier
+from headrace_server.models.names import INBOX_NAMES, beside, qualified, quote_identifier
 from headrace_server.models.schema import ColumnKind, ModelColumn, ModelSchema
 from headrace_server.models.system_columns import EVENT_COLUMNS, SYSTEM_NAMES
 
@@ -122,7 +122,9 @@ def chosen(columns: Sequence[ReadColumn], names: Iterable[str]) -> tuple[ReadCol
 
 async def late_tables(connection: asyncpg.Connection, schema: ModelSchema) -> list[LateTable]:
     """Return the tables of late rows that the model has, those of waiting rows after their kind's."""
-    names = {f"{schema.sql_name}_{suffix}{inbox}": (suffix, inbox) for suffix in LATE_KINDS for inbox in ("", INBOX)}
+    names = {
+        beside(schema.sql_name, f"_{suffix}{inbox}"): (suffix, inbox) for suffix in LATE_KINDS for inbox in ("", INBOX)
+    }
     found: dict[str, list[tuple[str, str]]] = {}
     for row in await connection.fetch(_COLUMNS, schema.project, list(names)):
         found.setdefault(row["table"], []).append((row["name"], row["type"]))
