@@ -14,6 +14,7 @@ from collections.abc import Callable
 from headrace.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.evolution import joined_name
+from headrace_server.models.late_tables import VARIANTS
 from headrace_server.models.names import beside, qualified, quote_identifier, quote_literal
 from headrace_server.models.schema import ModelColumn, ModelSchema
 from headrace_server.rollups.span import Span, key_sql, own_rows
@@ -84,7 +85,20 @@ def _answered(model: ModelSchema, span: Span, target: ModelColumn, predicted: Ca
     champions = (
         f"SELECT bucket, model_version, variant, false AS is_shadow, ''::text AS among, truth, {champion} FROM joined j"  # noqa: S608
     )
-    return f"{ctes} answered AS ({champions})"
+    if not VARIANTS.is_in(model):
+        return f"{ctes} answered AS ({champions})"
+    names = {column.sql_name: quote_identifier(name) for column, name in VARIANTS.own_columns(model)}
+    latest = qualified(model.project, beside(model.sql_name, "_variants_latest"))
+    shadow = predicted(lambda column: f"v.{names[column.sql_name]}")
+    both = (
+        f" FROM joined j JOIN (SELECT * FROM {latest} WHERE {span.holds('event_time')}) AS v"  # noqa: S608
+        " ON v.event_id = j.event_id AND v.event_time = j.event_time"
+    )
+    return (
+        f"{ctes} answered AS ({champions}"
+        f" UNION ALL SELECT bucket, coalesce(v.model_version, ''), v.variant, true, v.variant, truth, {shadow} {both}"
+        f" UNION ALL SELECT bucket, j.model_version, j.variant, false, v.variant, truth, {champion} {both})"
+    )
 
 
 def _by_hour_and_day(span: Span, *more: str) -> tuple[str, str]:

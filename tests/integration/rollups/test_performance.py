@@ -214,3 +214,37 @@ async def test_another_threshold_measures_every_day_anew(
     await registry.update("main", "model", task=TaskDefinition(threshold=0.7))
     await refresh.turn(connection)
     assert [row[0] for row in await connection.fetch(recalls)] == [0.0]
+
+
+async def test_a_shadow_variant_stands_beside_the_champion_on_the_same_labels(
+    registry: Registry, refresh: Refresh, connection: asyncpg.Connection
+) -> None:
+    own = (feature("x"), prediction("score"), label("late"))
+    definition = ModelDefinition("model", own, task=TaskDefinition(TaskType.BINARY_CLASSIFICATION))
+    model, _ = await registry.register("main", definition)
+    await registry.use_late_kind(model, "variants")
+    random = np.random.default_rng(8)
+    frame = made_up(200).assign(score=random.beta(2, 3, 200), variant="", model_version="v1")
+    frame["late"] = random.uniform(size=200) < frame.score
+    frame["recorded_time"] = frame.event_time
+    await stored(connection, frame, ["score"], ["late"])
+    shadow = frame[::10].assign(score=lambda rows: 1 - rows.score)
+    await connection.executemany(
+        "INSERT INTO main.model_variants (event_id, event_time, recorded_time, variant, model_version, score)"
+        " VALUES ($1, $2, $3, 'shadow-2', 'v2', $4)",
+        [tuple(row) for row in shadow[["event_id", "event_time", "recorded_time", "score"]].itertuples(index=False)],
+    )
+    await refresh.turn(connection)
+    for day, rows in frame.groupby(frame.event_time.dt.floor("D")):
+        view = await shown(connection, "main.model_performance", f"grain = 'DAY' AND bucket = '{day}'")
+        among = rows[rows.event_id.isin(shadow.event_id)]
+        all_events, champion, other = (
+            view[(view.is_shadow == is_shadow) & (view.among == among_)].iloc[0]
+            for is_shadow, among_ in ((False, ""), (False, "shadow-2"), (True, "shadow-2"))
+        )
+        assert (all_events.labelled, champion.labelled, other.labelled) == (len(rows), len(among), len(among))
+        assert (other.variant, other.model_version, champion.model_version) == ("shadow-2", "v2", "v1")
+        for ours, score in ((champion, among.score), (other, 1 - among.score)):
+            truth = among.late.astype(bool)
+            assert ours.accuracy == pytest.approx(((score >= 0.5) == truth).mean())
+            assert ours.log_loss == pytest.approx(metrics.log_loss(truth, score, labels=[False, True]))
