@@ -293,18 +293,20 @@ class AsyncModel:
         source: object,
         *,
         name: str,
+        kind: str = "columns",
         event_id: str | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
         expected_rows: int | None = None,
         nan: str = "null",
     ) -> AsyncJob:
-        """Add columns to a dataset by the ids of its rows; as Model.complete_dataset."""
+        """Add to a dataset by the ids of its rows; as Model.complete_dataset."""
         return AsyncJob(
             await in_thread(
                 lambda _: self._model.complete_dataset(
                     source,
                     name=name,
+                    kind=kind,
                     event_id=event_id,
                     predictions=predictions,
                     labels=labels,

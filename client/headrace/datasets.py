@@ -40,6 +40,10 @@ class Dataset:
     job_id: str
     """The job that published it."""
     create_time: datetime
+    influence_rows: int = 0
+    """Rows of influences that were added to it."""
+    influences_table: str = ""
+    """Table of the model's influences on datasets, quoted as SQL wants it; empty while this dataset has none."""
 
     @classmethod
     def from_proto(cls, dataset: dataset_pb2.Dataset) -> Dataset:
@@ -55,6 +59,8 @@ class Dataset:
             is_baseline=dataset.is_baseline,
             job_id=dataset.job_id,
             create_time=dataset.create_time.ToDatetime(UTC),
+            influence_rows=dataset.influence_rows,
+            influences_table=dataset.influences_table,
         )
 
 

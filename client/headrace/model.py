@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.deadline import Deadline
+from headrace.errors import InvalidArgumentError
 from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
@@ -27,7 +28,7 @@ from headrace.statistics import ModelStatistics
 from headrace.table import Header
 from headrace.times import TimeLike, unix_micros
 from headrace.uploading import Wanted
-from headrace.v1 import batch_pb2
+from headrace.v1 import batch_pb2, dataset_service_pb2
 
 if TYPE_CHECKING:
     from headrace.datasets import Datasets
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from headrace.validating import Validator
 
 _time_ns = time.time_ns
+
+_PARTS = {
+    "columns": dataset_service_pb2.DATASET_PART_COMPLETION,
+    "influences": dataset_service_pb2.DATASET_PART_INFLUENCES,
+}
 
 
 class Model(LateLog):
@@ -463,13 +469,14 @@ class Model(LateLog):
         source: object,
         *,
         name: str,
+        kind: str = "columns",
         event_id: str | None = None,
         predictions: str | Sequence[str] | None = None,
         labels: str | Sequence[str] | None = None,
         expected_rows: int | None = None,
         nan: str = "null",
     ) -> Job:
-        """Add columns to a dataset by the ids of its rows: this model's predictions, labels, extra data; all at once.
+        """Add to a dataset by the ids of its rows: this model's predictions, labels, influences; all at once.
 
         A dataset that belongs to no model becomes one of this model, under the same name; it stays as it is for the
         next model. What the dataset has is never changed: a column with any value is refused (DATASET_IMMUTABLE), and
@@ -478,6 +485,8 @@ class Model(LateLog):
         Args:
             source: As for publish_dataset.
             name: Name of the dataset.
+            kind: "columns", or "influences": how much each feature moved a prediction, with the columns that
+                docs/late-kinds.md names, one row an id and output, once for each dataset of the model.
             event_id: Column that holds the ids. Default: "event_id".
             predictions: As for publish. Default: every column that is nothing else.
             labels: As for publish_dataset.
@@ -487,17 +496,20 @@ class Model(LateLog):
         Raises:
             ServiceError: The service refuses (DATASET_NOT_FOUND, MODEL_NOT_FOUND, TYPE_CONFLICT), or is away for
                 call_timeout_s.
-            InvalidArgumentError: As publish_dataset.
+            InvalidArgumentError: As publish_dataset, or `kind` is none of the two.
         """
+        if kind not in _PARTS:
+            raise InvalidArgumentError(f"kind={kind!r}: {' or '.join(map(repr, _PARTS))}")
+        late = batch_pb2.RECORD_KIND_INFLUENCES if kind == "influences" else None
         wanted = Wanted(
             source=source,
             name=name,
             model=self.name,
             version="",
-            roles=_roles(event_id, None, None, predictions, labels),
+            roles=_roles(event_id, None, None, predictions, labels, late=late),
             info=self.info,
             expected_rows=expected_rows,
-            completes=True,
+            part=_PARTS[kind],
             nan=nan,
         )
         return self._datasets.upload(wanted)

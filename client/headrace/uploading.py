@@ -48,7 +48,7 @@ class Wanted:
         schema: Columns of a dataset without a model.
         expected_rows: Rows there must be; None: any number.
         allow_rejected: Whether rows may be refused.
-        completes: The rows are columns that the dataset does not have yet.
+        part: What the rows are to the dataset.
         nan: "null" or "keep".
     """
 
@@ -61,12 +61,11 @@ class Wanted:
     schema: Schema | None = None
     expected_rows: int | None = None
     allow_rejected: bool = False
-    completes: bool = False
+    part: dataset_service_pb2.DatasetPart.ValueType = dataset_service_pb2.DATASET_PART_ROWS
     nan: str = "null"
 
     def begin(self, project: str) -> dataset_service_pb2.UploadDatasetRequest:
         """Return the first message."""
-        part = dataset_service_pb2.DATASET_PART_COMPLETION if self.completes else dataset_service_pb2.DATASET_PART_ROWS
         return dataset_service_pb2.UploadDatasetRequest(
             begin=dataset_service_pb2.UploadBegin(
                 project=project,
@@ -75,7 +74,7 @@ class Wanted:
                 expected_rows=self.expected_rows,
                 allow_rejected=self.allow_rejected,
                 columns=self.schema.to_proto().columns if self.schema is not None else (),
-                part=part,
+                part=self.part,
             )
         )
 
@@ -284,6 +283,8 @@ def inferred_schema(source: object, keys: Sequence[str | None], labels: Sequence
 
 def _columns(chunk: Chunk, plan: Plan) -> Mapping[str, str]:
     """Return source name → wire name; labels travel beside the other columns, as label_<name>."""
+    if plan.roles.late is not None:
+        return plan.late_columns(chunk.names)
     columns = dict(plan.event_columns(chunk.names))
     return columns | {name: f"label_{name}" for name in plan.label_names(chunk.names)}
 

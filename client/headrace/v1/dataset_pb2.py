@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headrace.v1 import model_pb2 as headrace_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headrace/v1/dataset.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headrace/v1/model.proto\"\xf0\x01\n\x07\x44\x61taset\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\r\n\x05table\x18\x05 \x01(\t\x12)\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x19\n\x11\x63ompleted_columns\x18\x07 \x03(\t\x12\x13\n\x0bis_baseline\x18\x08 \x01(\x08\x12\x0e\n\x06job_id\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headrace/v1/dataset.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headrace/v1/model.proto\"\xa2\x02\n\x07\x44\x61taset\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\r\n\x05table\x18\x05 \x01(\t\x12)\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x18.headrace.v1.ModelColumn\x12\x19\n\x11\x63ompleted_columns\x18\x07 \x03(\t\x12\x13\n\x0bis_baseline\x18\x08 \x01(\x08\x12\x0e\n\x06job_id\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0einfluence_rows\x18\x0b \x01(\x04\x12\x18\n\x10influences_table\x18\x0c \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.v1.dataset_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DATASET']._serialized_start=101
-  _globals['_DATASET']._serialized_end=341
+  _globals['_DATASET']._serialized_end=391
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,8 @@ class Dataset(google.protobuf.message.Message):
     IS_BASELINE_FIELD_NUMBER: builtins.int
     JOB_ID_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    INFLUENCE_ROWS_FIELD_NUMBER: builtins.int
+    INFLUENCES_TABLE_FIELD_NUMBER: builtins.int
     project: builtins.str
     """Project it belongs to."""
     model: builtins.str
@@ -46,6 +48,10 @@ class Dataset(google.protobuf.message.Message):
     """Whether the model's drift is measured against it."""
     job_id: builtins.str
     """Id of the job that published it."""
+    influence_rows: builtins.int
+    """Rows of influences that were added to it; 0: none."""
+    influences_table: builtins.str
+    """Table of the model's influences on datasets, quoted as SQL wants it; empty while this dataset has none."""
     @property
     def columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[headrace.v1.model_pb2.ModelColumn]:
         """Its columns, where it belongs to no model; else the model's are meant."""
@@ -71,8 +77,10 @@ class Dataset(google.protobuf.message.Message):
         is_baseline: builtins.bool = ...,
         job_id: builtins.str = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        influence_rows: builtins.int = ...,
+        influences_table: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["columns", b"columns", "completed_columns", b"completed_columns", "create_time", b"create_time", "is_baseline", b"is_baseline", "job_id", b"job_id", "model", b"model", "name", b"name", "project", b"project", "rows", b"rows", "table", b"table"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "completed_columns", b"completed_columns", "create_time", b"create_time", "influence_rows", b"influence_rows", "influences_table", b"influences_table", "is_baseline", b"is_baseline", "job_id", b"job_id", "model", b"model", "name", b"name", "project", b"project", "rows", b"rows", "table", b"table"]) -> None: ...
 
 global___Dataset = Dataset

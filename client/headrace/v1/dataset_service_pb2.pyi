@@ -38,6 +38,10 @@ class _DatasetPartEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Columns that a dataset does not have yet, by event_id: predictions of the model, labels, extra data. The dataset is
     the model's own of that name, or else the one of that name that belongs to no model.
     """
+    DATASET_PART_INFLUENCES: _DatasetPart.ValueType  # 3
+    """Influences of features on the model's predictions, by event_id, one row an id and output (kind INFLUENCES says which
+    columns a row has). Once for each of the model's datasets.
+    """
 
 class DatasetPart(_DatasetPart, metaclass=_DatasetPartEnumTypeWrapper):
     """What an upload is to its dataset."""
@@ -49,6 +53,10 @@ DATASET_PART_ROWS: DatasetPart.ValueType  # 1
 DATASET_PART_COMPLETION: DatasetPart.ValueType  # 2
 """Columns that a dataset does not have yet, by event_id: predictions of the model, labels, extra data. The dataset is
 the model's own of that name, or else the one of that name that belongs to no model.
+"""
+DATASET_PART_INFLUENCES: DatasetPart.ValueType  # 3
+"""Influences of features on the model's predictions, by event_id, one row an id and output (kind INFLUENCES says which
+columns a row has). Once for each of the model's datasets.
 """
 global___DatasetPart = DatasetPart
 

@@ -66,7 +66,7 @@ async def complete(run: JobRun, model: ModelSchema, part: TableSpec, base: Datas
             f"the dataset {base.name!r} has values in {', '.join(standing)} already; they never change",
             metadata={"columns": ", ".join(standing)},
         )
-    await _check_ids(connection, part, old, base)
+    await check_ids(connection, part, base)
     whole = tables.detached_table(model, tables.completed_name(run.job.id), base.name)
     await tables.make(connection, whole, f"Rows of a completion under way: {run.job.subject}")
     kept = [column.name for column in whole.columns if column.name in there and column.name not in completed]
@@ -107,7 +107,13 @@ async def _with_values(connection: Connection, table: TableSpec, names: Sequence
     return [name for name, has_value in zip(names, row, strict=True) if has_value]
 
 
-async def _check_ids(connection: Connection, part: TableSpec, old: TableSpec, base: Dataset) -> None:
+async def check_ids(connection: Connection, part: TableSpec, base: Dataset) -> None:
+    """Check that all ids of a part are in the dataset.
+
+    Raises:
+        DatasetIdUnknownError: Some are not.
+    """
+    old = TableSpec(base.project, base.table_name, ())
     unknown = await connection.fetchrow(
         f"""
         SELECT count(*) AS rows, min(event_id::text) AS example FROM {part.qualified} p

@@ -24,6 +24,8 @@ class Dataset:
         columns: Its columns where it belongs to no model; else None.
         completed_columns: SQL names of the columns filled after it was published.
         is_baseline: Whether it is its model's baseline.
+        influences_table: Table in the project's schema that holds the influences on it; None: there are none.
+        influence_rows: Rows of it.
     """
 
     id: UUID
@@ -37,6 +39,8 @@ class Dataset:
     completed_columns: tuple[str, ...]
     is_baseline: bool
     created_at: datetime
+    influences_table: str | None = None
+    influence_rows: int = 0
 
 
 def checked_name(name: str) -> str:

@@ -16,7 +16,7 @@ from headrace.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 from headrace_server.access.caller import current_caller
 from headrace_server.access.request_project import settle_project
 from headrace_server.copying.connection import Connection
-from headrace_server.datasets import completing, store, tables, wire
+from headrace_server.datasets import completing, influences, store, tables, wire
 from headrace_server.datasets.dataset import Dataset, checked_name
 from headrace_server.datasets.upload import Context, Shared, Upload, Wanted
 from headrace_server.errors import (
@@ -142,7 +142,8 @@ class DatasetServicer(DatasetServiceServicer):
 
     async def _wanted(self, begin: pb.UploadBegin) -> Wanted:
         name, project = checked_name(begin.dataset), begin.project or DEFAULT_PROJECT
-        completes = begin.part == pb.DATASET_PART_COMPLETION
+        adds_influences = begin.part == pb.DATASET_PART_INFLUENCES
+        completes = adds_influences or begin.part == pb.DATASET_PART_COMPLETION
         model = await self._model(project, begin.model) if begin.model else _stand_in(project, begin)
         if completes and not begin.model:
             raise ModelInvalidError("a completion is of a model: name it", fields={"begin.model": "must be given"})
@@ -153,6 +154,8 @@ class DatasetServicer(DatasetServiceServicer):
             if base is None:
                 raise _not_found(name)
             completing.check_fits(model, base)
+            if adds_influences:
+                influences.check_none(base)
         elif own is not None:
             raise store.already_there(name)
         return Wanted(
@@ -162,6 +165,7 @@ class DatasetServicer(DatasetServiceServicer):
             base=base,
             expected_rows=begin.expected_rows if begin.HasField("expected_rows") else None,
             allow_rejected=begin.allow_rejected,
+            influences=adds_influences,
         )
 
     async def _check_alone(self, project: str, kind: str, subject: str) -> None:
@@ -208,7 +212,8 @@ class DatasetServicer(DatasetServiceServicer):
                     f"{dataset.name!r} is the baseline of {dataset.model_name!r}: name another, or none, first"
                 )
             await store.delete(connection, standing.id)
-            await tables.drop(connection, standing.project, standing.table_name)
+            gone = [name for name in (standing.table_name, standing.influences_table) if name is not None]
+            await tables.drop(connection, standing.project, *gone)
 
         lock = dataset.model or dataset.table_name.removesuffix(DATASET_SUFFIX)
         await change_model(self._connect, dataset.project, lock, work)

@@ -5,6 +5,7 @@ registry of datasets learns of them and the job SUCCEEDED. It holds the model's 
 datasets only what ATTACH needs: neither readers nor writers wait.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,20 +20,21 @@ from headrace_server.models import catalog
 from headrace_server.models.ddl_transaction import change_on
 from headrace_server.models.registry import model_not_found
 from headrace_server.models.schema import ModelSchema
-from headrace_server.models.table_spec import TableSpec, dataset_table
+from headrace_server.models.system_columns import EVENT_ID
+from headrace_server.models.table_spec import TableSpec, dataset_table, datasets_table
 
 
-async def counted(connection: Connection, spec: TableSpec) -> int:
+async def counted(connection: Connection, spec: TableSpec, key: Sequence[str] = (EVENT_ID.name,)) -> int:
     """Make the filled table ready for readers; returns its rows.
 
     Raises:
-        DatasetIdRepeatedError: An event_id stands in it twice.
+        DatasetIdRepeatedError: A key stands in it twice.
     """
     try:
-        return await tables.index_and_count(connection, spec)
+        return await tables.index_and_count(connection, spec, key)
     except asyncpg.UniqueViolationError as error:
         raise DatasetIdRepeatedError(
-            f"an event_id names one row of a dataset: {error.detail or error}", metadata={"detail": str(error.detail)}
+            f"{' and '.join(key)} names one row: {error.detail or error}", metadata={"detail": str(error.detail)}
         ) from None
 
 
@@ -78,7 +80,13 @@ async def publish(run: JobRun, model: ModelSchema, name: str, rows: int, *, has_
     await change_on(run.connection, model.project, model.sql_name, work)
 
 
-async def attach(connection: Connection, model: ModelSchema, table: str, name: str) -> None:
+async def attach(
+    connection: Connection,
+    model: ModelSchema,
+    table: str,
+    name: str,
+    whole_of: Callable[[ModelSchema], TableSpec] = datasets_table,
+) -> None:
     """Make a filled table a partition, as wide as the model is now.
 
     Raises:
@@ -87,9 +95,10 @@ async def attach(connection: Connection, model: ModelSchema, table: str, name: s
     standing = await catalog.load_one(connection, (model.project, model.sql_name))
     if standing is None:
         raise model_not_found(model.project, model.name)
-    spec = tables.detached_table(standing, table, name)
+    whole = whole_of(standing)
+    spec = tables.detached(whole, table, name)
     await tables.widen(connection, spec, await tables.columns_of(connection, spec))
-    await tables.attach(connection, standing, spec, name)
+    await tables.attach(connection, whole, spec, name, f'Datasets of the model "{standing.name}"')
 
 
 async def _rename(connection: Connection, spec: TableSpec, dataset: Dataset) -> None:

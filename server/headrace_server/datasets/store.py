@@ -15,6 +15,7 @@ from headrace_server.models.schema import ColumnKind, ModelColumn
 _SELECT = """
     SELECT d.id, d.project, d.model, coalesce(m.name, '') AS model_name, d.name, d.table_name, d.rows,
            d.columns::text AS columns, d.completed_columns, d.created_at,
+           d.influences_table, d.influence_rows,
            coalesce(m.baseline_dataset = d.name, false) AS is_baseline
     FROM headrace.datasets d LEFT JOIN headrace.models m ON (m.project, m.sql_name) = (d.project, d.model)
 """
@@ -71,6 +72,20 @@ async def insert(connection: Connection, dataset: Dataset) -> None:
 async def complete(connection: Connection, dataset: Dataset, table_name: str, completed_columns: Sequence[str]) -> bool:
     """Write that a dataset's rows are in another table, with more columns filled; False where it has changed since."""
     done = await connection.fetchval(_COMPLETE, dataset.id, table_name, completed_columns, dataset.table_name)
+    return bool(done)
+
+
+async def add_influences(connection: Connection, dataset: Dataset, table_name: str, rows: int) -> bool:
+    """Write that a dataset has influences; False where it has some already, or is gone."""
+    done = await connection.fetchval(
+        """
+        UPDATE headrace.datasets SET influences_table = $2, influence_rows = $3
+        WHERE id = $1 AND influences_table IS NULL RETURNING true
+        """,
+        dataset.id,
+        table_name,
+        rows,
+    )
     return bool(done)
 
 

@@ -5,7 +5,7 @@ the model's table of all datasets, and that is the commit. A dataset without a m
 to either afterwards. What an upload leaves behind is found by the id of its job, and dropped with it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -30,7 +30,11 @@ def completed_name(job_id: UUID) -> str:
 
 def detached_table(model: ModelSchema, name: str, dataset: str) -> TableSpec:
     """Return a table that can become the model's partition of this dataset: every row bears its name, unsaid."""
-    whole = datasets_table(model)
+    return detached(datasets_table(model), name, dataset)
+
+
+def detached(whole: TableSpec, name: str, dataset: str) -> TableSpec:
+    """Return a table that can become a partition of `whole` for this dataset."""
     bound = f"DEFAULT {quote_literal(dataset)} CHECK ({quote_identifier(DATASET)} = {quote_literal(dataset)})"
     columns = (replace(column, default=bound) if column.name == DATASET else column for column in whole.columns)
     return TableSpec(whole.schema, name, tuple(columns))
@@ -54,13 +58,13 @@ async def widen(connection: Connection, spec: TableSpec, standing: Collection[st
         await connection.execute(f"ALTER TABLE {spec.qualified} {additions}")
 
 
-async def index_and_count(connection: Connection, spec: TableSpec) -> int:
+async def index_and_count(connection: Connection, spec: TableSpec, key: Sequence[str] = (EVENT_ID.name,)) -> int:
     """Make the filled table ready for its readers and return how many rows it has.
 
     Raises:
-        asyncpg.UniqueViolationError: An event_id stands in it twice.
+        asyncpg.UniqueViolationError: A key stands in it twice.
     """
-    statement = f"CREATE UNIQUE INDEX ON {spec.qualified} ({EVENT_ID.name})"
+    statement = f"CREATE UNIQUE INDEX ON {spec.qualified} ({', '.join(map(quote_identifier, key))})"
     await connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'")
     await connection.execute(statement, timeout=STATEMENT_TIMEOUT_S)
     await connection.execute(f"ANALYZE {spec.qualified}", timeout=STATEMENT_TIMEOUT_S)
@@ -69,11 +73,10 @@ async def index_and_count(connection: Connection, spec: TableSpec) -> int:
     return rows
 
 
-async def attach(connection: Connection, model: ModelSchema, spec: TableSpec, dataset: str) -> None:
-    """Make a filled table the model's partition of this dataset, in the caller's transaction."""
-    whole = datasets_table(model)
+async def attach(connection: Connection, whole: TableSpec, spec: TableSpec, dataset: str, comment: str) -> None:
+    """Make a filled table the partition of `whole` for this dataset, in the caller's transaction."""
     if not await _exists(connection, whole):
-        statements = ddl.create_partitioned(whole, DATASET, f'Datasets of the model "{model.name}"')
+        statements = ddl.create_partitioned(whole, DATASET, comment)
         await connection.execute("; ".join(statements))
     await connection.execute(
         f"ALTER TABLE {whole.qualified} ATTACH PARTITION {spec.qualified} FOR VALUES IN ({quote_literal(dataset)})"

@@ -13,11 +13,11 @@ from typing import Any
 import grpc
 
 from headrace.v1 import dataset_service_pb2 as pb
-from headrace_server.datasets import completing, publishing, tables
+from headrace_server.datasets import completing, influences, publishing, tables
 from headrace_server.datasets.dataset import Dataset
 from headrace_server.datasets.filling import Filling
 from headrace_server.datasets.row_errors import RowErrors
-from headrace_server.datasets.row_kind import CompletingRows, DatasetRows
+from headrace_server.datasets.row_kind import CompletingRows, DatasetRows, UploadedRows
 from headrace_server.errors import (
     AcksNotReadError,
     BatchTooLargeError,
@@ -34,6 +34,7 @@ from headrace_server.intake.limits import Limits, weight
 from headrace_server.jobs.job_servicer import to_proto
 from headrace_server.jobs.run import JobRun
 from headrace_server.models.schema import ModelSchema
+from headrace_server.models.system_columns import EVENT_ID
 from headrace_server.models.table_spec import TableSpec
 
 MOST_REJECTED = 1_000  # of an upload that allows none: enough faults to mend before the next try
@@ -70,6 +71,7 @@ class Wanted:
         base: The dataset that is to be completed; None for a new one.
         expected_rows: Rows that must come; None for any number.
         allow_rejected: Go on without the rows that are refused.
+        influences: The rows are influences on the base.
     """
 
     model: ModelSchema
@@ -78,6 +80,14 @@ class Wanted:
     base: Dataset | None
     expected_rows: int | None
     allow_rejected: bool
+    influences: bool
+
+    @property
+    def rows(self) -> UploadedRows:
+        """What its rows may look like."""
+        if self.influences:
+            return influences.InfluenceRows()
+        return DatasetRows() if self.base is None else CompletingRows()
 
 
 class Upload:
@@ -115,10 +125,13 @@ class Upload:
             await filling.abandon()
             run.result |= {"rows": filling.stored, "rejected": self._errors.rejected, "errors": self._errors.told()}
         self._check(filling)
-        rows = await publishing.counted(run.connection, filling.spec)
+        key = influences.KEY if wanted.influences else (EVENT_ID.name,)
+        rows = await publishing.counted(run.connection, filling.spec, key)
         if rows != filling.stored:
             raise InternalDefectError(f"{filling.stored} rows were copied and {rows} are there")
-        if wanted.base is None:
+        if wanted.influences and wanted.base is not None:
+            await influences.publish(run, filling.model, filling.spec, wanted.base, rows)
+        elif wanted.base is None:
             await publishing.publish(run, filling.model, wanted.name, rows, has_model=wanted.has_model)
         else:
             await completing.complete(run, filling.model, filling.spec, wanted.base)
@@ -127,6 +140,8 @@ class Upload:
         wanted, name = self._wanted, tables.detached_name(run.job.id)
 
         def spec_of(model: ModelSchema) -> TableSpec:
+            if wanted.influences:
+                return influences.part_table(model, name, wanted.name)
             if wanted.base is not None:
                 return completing.part_table(model, name)
             if wanted.has_model:
@@ -136,7 +151,7 @@ class Upload:
         return Filling(
             run.connection,
             wanted.model,
-            kind=DatasetRows() if wanted.base is None else CompletingRows(),
+            kind=wanted.rows,
             spec_of=spec_of,
             fitting=self._shared.fitting if wanted.has_model else None,
             errors=self._errors,

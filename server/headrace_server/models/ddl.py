@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from headrace_server.models import joined_view, late_views
-from headrace_server.models.late_tables import LABELS, LateSpec, inbox_table, late_specs_of, settled_table
+from headrace_server.models.late_tables import (
+    LABELS,
+    LateSpec,
+    dataset_influences_table,
+    inbox_table,
+    late_specs_of,
+    settled_table,
+)
 from headrace_server.models.names import quote_identifier, quote_literal
 from headrace_server.models.schema import Identity, ModelSchema
 from headrace_server.models.system_columns import EVENT_TIME
@@ -45,12 +52,15 @@ def grow_tables(before: ModelSchema, after: ModelSchema, extension_schema: str) 
 
 
 def _widen_datasets(before: ModelSchema, after: ModelSchema) -> list[str]:
-    """The table of datasets is made with the first of them, and then grows with the model."""
-    table, standing = datasets_table(after), {column.name for column in datasets_table(before).columns}
-    additions = [
-        f"ADD COLUMN IF NOT EXISTS {column_clause(column)}" for column in table.columns if column.name not in standing
-    ]
-    return [f"ALTER TABLE IF EXISTS {table.qualified} {', '.join(additions)}"] if additions else []
+    """The tables of datasets are made with the first of them, and then grow with the model."""
+    result = []
+    for spec_of in (datasets_table, dataset_influences_table):
+        table, standing = spec_of(after), {column.name for column in spec_of(before).columns}
+        fresh = [column for column in table.columns if column.name not in standing]
+        additions = ", ".join(f"ADD COLUMN IF NOT EXISTS {column_clause(column)}" for column in fresh)
+        if fresh:
+            result.append(f"ALTER TABLE IF EXISTS {table.qualified} {additions}")
+    return result
 
 
 def _set_chunk_interval(schema: ModelSchema, extension_schema: str) -> list[str]:

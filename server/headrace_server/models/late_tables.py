@@ -23,7 +23,16 @@ from headrace_server.models.system_columns import (
     VARIANT_COLUMNS,
     SystemColumn,
 )
-from headrace_server.models.table_spec import UUID_ARROW, TableColumn, TableSpec, model_column, system_column
+from headrace_server.models.table_spec import (
+    DATASET,
+    DATASETS_SUFFIX,
+    TEXT_ID_SQL,
+    UUID_ARROW,
+    TableColumn,
+    TableSpec,
+    model_column,
+    system_column,
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,19 @@ def settled_table(schema: ModelSchema, spec: LateSpec) -> TableSpec:
     required = {EVENT_TIME.name, RECORDED_TIME.name} | spec.required
     columns = [system_column(column, schema, required=required) for column in spec.columns]
     return TableSpec(schema.project, beside(schema.sql_name, f"_{spec.name}"), (*columns, *_own(schema, spec)))
+
+
+def dataset_influences_table(schema: ModelSchema) -> TableSpec:
+    """Return the table of influences on the model's datasets, a partition each."""
+    dataset = TableColumn(DATASET, TEXT_ID_SQL, pa.string(), required=True, comment="Name of the dataset")
+    times = {EVENT_TIME, RECORDED_TIME}
+    system = [
+        system_column(column, schema, required={EVENT_ID.name, *INFLUENCES.subject})
+        for column in INFLUENCES.columns
+        if column not in times
+    ]
+    name = beside(schema.sql_name, f"{DATASETS_SUFFIX}_{INFLUENCES.name}")
+    return TableSpec(schema.project, name, (dataset, *system, *_own(schema, INFLUENCES)))
 
 
 def inbox_table(schema: ModelSchema, spec: LateSpec) -> TableSpec:
