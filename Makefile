@@ -7,7 +7,7 @@ RATE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup lock run demo test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ run: setup ## serve on localhost, with a database of its own (gRPC 50051, HTTP 8
 
 demo: setup ## in a second terminal: a year of flights through the service, scored and labelled (RATE=n: n rows/s)
 	$(BIN)/python -m examples.flights $(if $(RATE),--rate $(RATE))
+
+demo-monitoring: setup ## half a year of flights watched against the half before it, every figure checked by pandas
+	$(BIN)/python -m examples.flights.monitoring
 
 test: setup ## run every test: unit, contract, and against a real TimescaleDB (under 8 minutes on two cores)
 	$(BIN)/pytest $(PYTEST_ARGS)
