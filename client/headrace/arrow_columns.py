@@ -1,8 +1,8 @@
 """Arrow arrays → wire columns, from memory to memory.
 
 `add_array` writes an array of any type that has a wire form: booleans, numbers, texts, dictionaries of texts, times,
-lists of numbers of one length (vectors), lists of texts. It says False of any other, which the caller then writes as
-Python values.
+lists of numbers of one length (vectors), lists of texts, bytes. It says False of any other, which the caller then
+writes as Python values.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ from headrace import wire
 from headrace.schema import ValueType
 
 # pyarrow has no types, so its arrays and types are Any throughout.
+
+_PACKED = {
+    ValueType.BOOL: ("bools", pa.uint8(), "u1"),
+    ValueType.INT64: ("int64s", pa.int64(), "<i8"),
+    ValueType.FLOAT64: ("float64s", pa.float64(), "<f8"),
+}
+"""Form on the wire, Arrow type and numpy type of each kind of number."""
 
 
 def add_array(columns: Any, name: str, array: Any) -> bool:
@@ -55,12 +62,11 @@ def add_array(columns: Any, name: str, array: Any) -> bool:
         _put_texts(column.string_lists.items, array.flatten())
     elif kind is ValueType.STRING:
         _put_texts(column.strings, array)
-    elif kind is ValueType.BOOL:
-        column.bools.values = _numbers(array, pa.uint8(), "u1").tobytes()
-    elif kind is ValueType.INT64:
-        column.int64s.values = _numbers(array, pa.int64(), "<i8").tobytes()
-    elif kind is ValueType.FLOAT64:
-        column.float64s.values = _numbers(array, pa.float64(), "<f8").tobytes()
+    elif kind is ValueType.BYTES:
+        _put_runs(column.blobs, array.cast(pa.large_binary()), b"")
+    elif kind in _PACKED:
+        form, arrow_type, dtype = _PACKED[kind]
+        getattr(column, form).values = _numbers(array, arrow_type, dtype).tobytes()
     else:
         micros = array.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
         column.timestamps.unix_micros = _numbers(micros, pa.int64(), "<i8").tobytes()
@@ -79,6 +85,7 @@ def value_type(array: Any) -> tuple[ValueType, int] | None:
         (lambda t: types.is_integer(t) and not types.is_uint64(t), ValueType.INT64),
         (lambda t: types.is_floating(t) or types.is_decimal(t), ValueType.FLOAT64),
         (is_text, ValueType.STRING),
+        (_is_bytes, ValueType.BYTES),
         (lambda t: types.is_timestamp(t) or types.is_date(t), ValueType.TIMESTAMP),
     )
     return next(((found, 0) for test, found in tests if test(kind)), None)
@@ -120,6 +127,10 @@ def is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def _is_bytes(kind: Any) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
 def _list_type(array: Any) -> tuple[ValueType, int] | None:
     """Return the type of a column of lists: texts, or numbers of which all rows have as many."""
     item = array.type.value_type
@@ -153,14 +164,18 @@ def _vectors(array: Any, dimension: int) -> bytes:
 
 def _put_texts(strings: Any, array: Any) -> None:
     """Write texts as lengths and one run of bytes, straight from Arrow's memory."""
-    texts = array.cast(pa.large_string())
-    if texts.null_count:
-        texts = texts.fill_null("")
-    _, offsets_buffer, data = texts.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    strings.lengths = _varints(np.diff(offsets))
+    _put_runs(strings, array.cast(pa.large_string()), "")
+
+
+def _put_runs(message: Any, runs: Any, nothing: object) -> None:
+    """Write large texts or bytes as lengths and one run of bytes; `nothing` stands for nulls."""
+    if runs.null_count:
+        runs = runs.fill_null(nothing)
+    _, offsets_buffer, data = runs.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[runs.offset : runs.offset + len(runs) + 1]
+    message.lengths = _varints(np.diff(offsets))
     if len(offsets) and offsets[-1] > offsets[0]:
-        strings.data = memoryview(data)[int(offsets[0]) : int(offsets[-1])].tobytes()
+        message.data = memoryview(data)[int(offsets[0]) : int(offsets[-1])].tobytes()
 
 
 def _varints(numbers: np.ndarray[Any, np.dtype[Any]]) -> bytes:

@@ -25,6 +25,7 @@ _PACKED = {
     "timestamps": ("unix_micros",),
     "strings": ("lengths", "data"),
     "json": ("lengths", "data"),
+    "blobs": ("lengths", "data"),
 }
 """Fields of each form of column that are joined."""
 

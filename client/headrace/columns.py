@@ -175,6 +175,12 @@ def _text_lists(column: Any, values: Sequence[object], _kind: Kind, has_nulls: b
     _put_texts(column.string_lists.items, [text for texts in lists for text in texts])
 
 
+def _blobs(column: Any, values: Sequence[object], _kind: Kind, has_nulls: bool) -> None:
+    blobs = list(map(bytes, _filled(values, b"", has_nulls)))
+    column.blobs.lengths = wire.packed_varints(list(map(len, blobs)))
+    column.blobs.data = b"".join(blobs)
+
+
 def _json(column: Any, values: Sequence[object], _kind: Kind, has_nulls: bool) -> None:
     _put_texts(column.json, ["" if value is None else json_text(value) for value in values])
 
@@ -216,5 +222,6 @@ _WRITERS: dict[Shape, _Writer] = {
     Shape.TEXT_LIST: _text_lists,
     Shape.EMPTY_LIST: _text_lists,
     Shape.JSON: _json,
+    Shape.BYTES: _blobs,
     Shape.UNKNOWN: _unknown,
 }

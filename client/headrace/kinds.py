@@ -1,8 +1,8 @@
 """Python values → the kind of wire column that holds them.
 
 A column of a batch has one kind. It is decided by the types of the values that are there, nothing else: bool, int,
-float (also where ints and floats mix), text, time, vector, list of texts, JSON. Values of two kinds in one column are
-for the caller to part (see columns.py): no row goes down with another.
+float (also where ints and floats mix), text, time, vector, list of texts, JSON, bytes. Values of two kinds in one
+column are for the caller to part (see columns.py): no row goes down with another.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Shape(enum.Enum):
     TEXT_LIST = "text list"
     EMPTY_LIST = "empty list"
     JSON = "json"
+    BYTES = "bytes"
     LIST = "list"
     """A list whose items decide: see `kind_of_list`."""
     UNKNOWN = "unknown"
@@ -66,6 +67,8 @@ def _kind_of_new_type(kind: type) -> Kind:  # noqa: PLR0911 -- a table in words
         return _LIST
     if issubclass(kind, str | uuid.UUID):
         return Kind(Shape.TEXT)
+    if issubclass(kind, bytes | bytearray | memoryview):
+        return Kind(Shape.BYTES)
     if issubclass(kind, datetime.date) or name == "datetime64":  # datetime and pandas.Timestamp are dates, too
         return Kind(Shape.TIME)
     if issubclass(kind, enum.Enum):

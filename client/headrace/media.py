@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,7 @@ class Media:
         height: Pixels.
         width: Pixels.
         sha256: Hash of its bytes, 64 hex digits.
+        data: The bytes themselves, where they are few: at most 256 KiB.
     """
 
     uri: str | None = None
@@ -23,13 +24,15 @@ class Media:
     height: int | None = None
     width: int | None = None
     sha256: str | None = None
+    data: bytes | None = field(default=None, repr=False)
 
     def cells(self) -> Mapping[str, object]:
-        """Return the system columns that hold it."""
+        """Return the columns that hold it."""
         return {
             "media_uri": self.uri,
             "media_content_type": self.content_type,
             "media_height": self.height,
             "media_width": self.width,
             "media_sha256": self.sha256,
+            "media_bytes": self.data,
         }

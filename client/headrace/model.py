@@ -299,6 +299,8 @@ class Model(LateLog):
     def events_by_id(self, event_ids: Sequence[str], *, as_of: TimeLike | None = None) -> list[Event]:
         """Return the events with these ids, in the order of the ids; ids without an event are left out.
 
+        Columns of bytes are left out, too, where there are several ids.
+
         Args:
             event_ids: Any number of ids; they are asked for 500 at a time.
             as_of: As event.
@@ -340,7 +342,7 @@ class Model(LateLog):
             version: Events of this version of the model only. Default: all, whatever version the handle has.
             label_source: Look at labels from this source only.
             as_of: What was known at this moment: events that had come, labels recorded. Default: all that is known.
-            columns: Columns to read; event_id and event_time come always. Default: all.
+            columns: Columns to read; event_id and event_time come always. Default: all but bytes.
             limit: Most events. Default: all.
             newest_first: The newest come first. Default: the oldest.
             timeout: Seconds that a whole read may take, or a Deadline. Default: as long as it takes; each part has

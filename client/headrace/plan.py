@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import InvalidArgumentError
-from headrace.rows import SYSTEM_COLUMNS, wire_name
+from headrace.rows import EVENT_NAMES, wire_name
 from headrace.sources import Names
 from headrace.v1 import batch_pb2
 
@@ -82,7 +82,7 @@ class Plan:
                 continue
             if name in chosen:
                 columns[name] = wire_name(name)
-            elif not chosen or name in SYSTEM_COLUMNS:
+            elif not chosen or name in EVENT_NAMES:
                 columns[name] = name
         return columns
 

@@ -30,6 +30,7 @@ _TYPES: Mapping[int, Any] = {
     model_pb2.VALUE_TYPE_TIMESTAMP: pa.timestamp("us", "UTC"),
     model_pb2.VALUE_TYPE_STRING_LIST: pa.list_(pa.string()),
     model_pb2.VALUE_TYPE_JSON: pa.string(),
+    model_pb2.VALUE_TYPE_BYTES: pa.binary(),
 }
 
 
@@ -96,6 +97,10 @@ def _texts(message: batch_pb2.StringValues, rows: int, validity: Any) -> Any:
     return pa.Array.from_buffers(pa.string(), rows, [validity, _offsets(message.lengths), pa.py_buffer(message.data)])
 
 
+def _blobs(message: batch_pb2.BytesValues, rows: int, validity: Any) -> Any:
+    return pa.Array.from_buffers(pa.binary(), rows, [validity, _offsets(message.lengths), pa.py_buffer(message.data)])
+
+
 def _categories(message: batch_pb2.CategoryValues, rows: int, validity: Any) -> Any:
     texts = _texts(message.dictionary, len(message.dictionary.lengths), None)
     indices = np.asarray(message.indices).astype(np.int64)
@@ -123,4 +128,5 @@ _READERS: Mapping[str, Callable[[Any, int, Any], Any]] = {
     "timestamps": _fixed_width("unix_micros", pa.timestamp("us", "UTC")),
     "vectors": _vectors,
     "string_lists": _text_lists,
+    "blobs": _blobs,
 }

@@ -22,7 +22,7 @@ def rows_of(
     """Yield the rows of a batch as dicts with every column, in their order; None is null.
 
     Times are datetimes in UTC (beyond year 9999: microseconds since 1970), JSON documents what they hold, vectors lists
-    of float.
+    of float, bytes are bytes.
     """
     by_name = {column.name: column for column in batch.columns}
     names = [column.name for column in columns]
@@ -54,6 +54,11 @@ def _texts(message: batch_pb2.StringValues, _rows: int = 0) -> Sequence[str]:
         text = data.decode()
         return [text[start:end] for start, end in ends]
     return [data[start:end].decode() for start, end in ends]
+
+
+def _blobs(message: batch_pb2.BytesValues, _rows: int) -> Sequence[object]:
+    data = message.data
+    return [data[start:end] for start, end in pairwise(accumulate(message.lengths, initial=0))]
 
 
 def _json(message: batch_pb2.StringValues, _rows: int) -> Sequence[object]:
@@ -96,4 +101,5 @@ _READERS: Mapping[str, Callable[[Any, int], Sequence[object]]] = {
     "vectors": _vectors,
     "string_lists": _text_lists,
     "json": _json,
+    "blobs": _blobs,
 }

@@ -24,6 +24,9 @@ SYSTEM_COLUMNS = frozenset(
 )
 """Columns every model has; their names mean the system's column."""
 
+EVENT_NAMES = SYSTEM_COLUMNS | {"media_bytes"}
+"""Columns that every event may have: those, and the one that a model gets with its first inline media."""
+
 EVENT_FIELDS = (
     *("latency_ms", "variant", "source", "tags", "metadata", "trace_id", "span_id", "inclusion_probability"),
 )  # after the handle, id, time, features, prediction, predictions and what has its name on the wire already

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from headrace.errors import InvalidArgumentError
 from headrace.kinds import Kind, Shape, common_kind, kinds_of_column
-from headrace.rows import SYSTEM_COLUMNS
+from headrace.rows import EVENT_NAMES
 from headrace.schema_text import describe
 from headrace.sources import Names, first_chunk
 from headrace.tasks import Candidate, ColumnRole, TaskType, inferred_roles
@@ -30,6 +30,7 @@ class ValueType(enum.Enum):
     VECTOR = model_pb2.VALUE_TYPE_VECTOR
     STRING_LIST = model_pb2.VALUE_TYPE_STRING_LIST
     JSON = model_pb2.VALUE_TYPE_JSON
+    BYTES = model_pb2.VALUE_TYPE_BYTES
 
 
 class ColumnKind(enum.Enum):
@@ -210,7 +211,7 @@ class Schema:
         }
         taken = {name for names in named.values() for name in names}
         if features is None:
-            features = [name for name in inferred if name not in taken and name not in SYSTEM_COLUMNS]
+            features = [name for name in inferred if name not in taken and name not in EVENT_NAMES]
         chosen = [(name, kind) for kind, names in ({ColumnKind.FEATURE: features} | named).items() for name in names]
         missing = [name for name, _ in chosen if name not in inferred]
         if missing:
@@ -381,6 +382,7 @@ _TYPE_OF_SHAPE = {
     Shape.TIME: ValueType.TIMESTAMP,
     Shape.TEXT_LIST: ValueType.STRING_LIST,
     Shape.JSON: ValueType.JSON,
+    Shape.BYTES: ValueType.BYTES,
 }
 
 

@@ -6,6 +6,7 @@ Python values.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,6 +90,9 @@ def column(name: str, kind: str, cells: Sequence[Any]) -> batch_pb2.Column:
         case "string_list":
             made.string_lists.lengths.extend(len(cell or ()) for cell in cells)
             made.string_lists.items.CopyFrom(texts([item for cell in cells for item in cell or ()]))
+        case "bytes":
+            made.blobs.lengths.extend(len(cell or b"") for cell in cells)
+            made.blobs.data = b"".join(cell or b"" for cell in cells)
         case "json":
             made.json.CopyFrom(texts([None if cell is None else orjson.dumps(cell) for cell in cells]))
     return made
@@ -134,4 +138,6 @@ def _set(moment: Timestamp, micros: int) -> None:
 def _plain(kind: str, cell: Any) -> Any:
     if kind == "timestamp" and cell is not None:
         return (_EPOCH + timedelta(microseconds=cell)).isoformat()
+    if kind == "bytes" and cell is not None:
+        return base64.b64encode(cell).decode()
     return cell

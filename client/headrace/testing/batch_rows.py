@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
 
 from headrace.v1 import batch_pb2
 
@@ -74,6 +75,8 @@ def _cells(column: batch_pb2.Column) -> Sequence[object] | None:  # noqa: PLR091
         case "string_lists":
             items = _texts(column.string_lists.items)
             return [[next(items) for _ in range(length)] for length in column.string_lists.lengths]
+        case "blobs":
+            return _runs(column.blobs)
         case "json":
             return [json.loads(text) if text else None for text in _texts(column.json)]
         case _:
@@ -81,12 +84,14 @@ def _cells(column: batch_pb2.Column) -> Sequence[object] | None:  # noqa: PLR091
 
 
 def _texts(strings: batch_pb2.StringValues) -> Iterator[str]:
-    if sum(strings.lengths) != len(strings.data):
-        raise UndecodableError(f"lengths add up to {sum(strings.lengths)}, the data to {len(strings.data)} bytes")
-    start = 0
-    for length in strings.lengths:
-        yield strings.data[start : start + length].decode()
-        start += length
+    return map(bytes.decode, _runs(strings))
+
+
+def _runs(values: batch_pb2.StringValues | batch_pb2.BytesValues) -> list[bytes]:
+    if sum(values.lengths) != len(values.data):
+        raise UndecodableError(f"lengths add up to {sum(values.lengths)}, the data to {len(values.data)} bytes")
+    data = values.data
+    return [data[start:end] for start, end in pairwise(accumulate(values.lengths, initial=0))]
 
 
 def _row(row: batch_pb2.Row) -> dict[str, object]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from headrace.rows import SYSTEM_COLUMNS, wire_name
+from headrace.rows import EVENT_NAMES, SYSTEM_COLUMNS, wire_name
 from headrace.testing.rejection import Rejection
 from headrace.times import as_datetime
 from headrace.v1 import batch_pb2, model_pb2
@@ -59,7 +59,7 @@ def _event_fault(cells: Mapping[str, object], model: model_pb2.Model) -> Rejecti
             fault = Rejection.of("LABEL_IN_EVENT", name, f"{name} is a label: send it in rows of kind LABELS")
         elif name in own:
             fault = _type_fault(name, cell, own[name])
-        elif name not in SYSTEM_COLUMNS and model.unknown_columns in _REJECTING:
+        elif name not in EVENT_NAMES and model.unknown_columns in _REJECTING:
             fault = Rejection.of("UNKNOWN_COLUMN", name, f"the model has no column {name!r}")
         if fault is not None:
             return fault
@@ -143,6 +143,7 @@ _FITS: Mapping[str, Callable[[object], bool]] = {
     "CATEGORY": lambda cell: isinstance(cell, str),
     "TIMESTAMP": _is_time,
     "VECTOR": lambda cell: isinstance(cell, list) and all(map(_is_number, cell)),
+    "BYTES": lambda cell: isinstance(cell, bytes | str),
     "STRING_LIST": lambda cell: isinstance(cell, list) and all(isinstance(item, str) for item in cell),
 }
 

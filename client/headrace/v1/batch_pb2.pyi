@@ -161,6 +161,7 @@ class Column(google.protobuf.message.Message):
     VECTORS_FIELD_NUMBER: builtins.int
     STRING_LISTS_FIELD_NUMBER: builtins.int
     JSON_FIELD_NUMBER: builtins.int
+    BLOBS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """System name, column name as registered, or its folded form. A role in lower case ("probabilities") names the column
     that has it, "prediction" and "label" a model's only prediction and only label, or of several those that its task
@@ -206,6 +207,10 @@ class Column(google.protobuf.message.Message):
     def json(self) -> global___StringValues:
         """JSON documents."""
 
+    @property
+    def blobs(self) -> global___BytesValues:
+        """Bytes, such as small images."""
+
     def __init__(
         self,
         *,
@@ -220,10 +225,11 @@ class Column(google.protobuf.message.Message):
         vectors: global___VectorValues | None = ...,
         string_lists: global___StringListValues | None = ...,
         json: global___StringValues | None = ...,
+        blobs: global___BytesValues | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["bools", b"bools", "categories", b"categories", "float64s", b"float64s", "int64s", b"int64s", "json", b"json", "string_lists", b"string_lists", "strings", b"strings", "timestamps", b"timestamps", "values", b"values", "vectors", b"vectors"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bools", b"bools", "categories", b"categories", "float64s", b"float64s", "int64s", b"int64s", "json", b"json", "name", b"name", "string_lists", b"string_lists", "strings", b"strings", "timestamps", b"timestamps", "validity", b"validity", "values", b"values", "vectors", b"vectors"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["values", b"values"]) -> typing.Literal["bools", "int64s", "float64s", "strings", "categories", "timestamps", "vectors", "string_lists", "json"] | None: ...
+    def HasField(self, field_name: typing.Literal["blobs", b"blobs", "bools", b"bools", "categories", b"categories", "float64s", b"float64s", "int64s", b"int64s", "json", b"json", "string_lists", b"string_lists", "strings", b"strings", "timestamps", b"timestamps", "values", b"values", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blobs", b"blobs", "bools", b"bools", "categories", b"categories", "float64s", b"float64s", "int64s", b"int64s", "json", b"json", "name", b"name", "string_lists", b"string_lists", "strings", b"strings", "timestamps", b"timestamps", "validity", b"validity", "values", b"values", "vectors", b"vectors"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["values", b"values"]) -> typing.Literal["bools", "int64s", "float64s", "strings", "categories", "timestamps", "vectors", "string_lists", "json", "blobs"] | None: ...
 
 global___Column = Column
 
@@ -310,6 +316,30 @@ class StringValues(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["data", b"data", "lengths", b"lengths"]) -> None: ...
 
 global___StringValues = StringValues
+
+@typing.final
+class BytesValues(google.protobuf.message.Message):
+    """Bytes, one run a row, end to end."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LENGTHS_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """All of them, end to end. Their total is the sum of lengths."""
+    @property
+    def lengths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Number of each row's bytes; 0 where the row has no value."""
+
+    def __init__(
+        self,
+        *,
+        lengths: collections.abc.Iterable[builtins.int] | None = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "lengths", b"lengths"]) -> None: ...
+
+global___BytesValues = BytesValues
 
 @typing.final
 class CategoryValues(google.protobuf.message.Message):
@@ -492,6 +522,7 @@ class Value(google.protobuf.message.Message):
     VECTOR_VALUE_FIELD_NUMBER: builtins.int
     STRING_LIST_VALUE_FIELD_NUMBER: builtins.int
     JSON_VALUE_FIELD_NUMBER: builtins.int
+    BYTES_VALUE_FIELD_NUMBER: builtins.int
     bool_value: builtins.bool
     """A truth value."""
     int64_value: builtins.int
@@ -499,9 +530,11 @@ class Value(google.protobuf.message.Message):
     float64_value: builtins.float
     """A floating-point number; whole ones are accepted by integer columns."""
     string_value: builtins.str
-    """A text, a category, or an RFC 3339 time for a timestamp column."""
+    """A text, a category, an RFC 3339 time for a timestamp column, or base64 (RFC 4648, section 4) for a column of bytes."""
     json_value: builtins.str
     """A JSON document as text."""
+    bytes_value: builtins.bytes
+    """Bytes, at most 256 KiB."""
     @property
     def timestamp_value(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """A point in time; rounded to microseconds."""
@@ -525,10 +558,11 @@ class Value(google.protobuf.message.Message):
         vector_value: global___FloatVector | None = ...,
         string_list_value: global___StringList | None = ...,
         json_value: builtins.str = ...,
+        bytes_value: builtins.bytes = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["bool_value", b"bool_value", "float64_value", b"float64_value", "int64_value", b"int64_value", "json_value", b"json_value", "kind", b"kind", "string_list_value", b"string_list_value", "string_value", b"string_value", "timestamp_value", b"timestamp_value", "vector_value", b"vector_value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bool_value", b"bool_value", "float64_value", b"float64_value", "int64_value", b"int64_value", "json_value", b"json_value", "kind", b"kind", "string_list_value", b"string_list_value", "string_value", b"string_value", "timestamp_value", b"timestamp_value", "vector_value", b"vector_value"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["bool_value", "int64_value", "float64_value", "string_value", "timestamp_value", "vector_value", "string_list_value", "json_value"] | None: ...
+    def HasField(self, field_name: typing.Literal["bool_value", b"bool_value", "bytes_value", b"bytes_value", "float64_value", b"float64_value", "int64_value", b"int64_value", "json_value", b"json_value", "kind", b"kind", "string_list_value", b"string_list_value", "string_value", b"string_value", "timestamp_value", b"timestamp_value", "vector_value", b"vector_value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bool_value", b"bool_value", "bytes_value", b"bytes_value", "float64_value", b"float64_value", "int64_value", b"int64_value", "json_value", b"json_value", "kind", b"kind", "string_list_value", b"string_list_value", "string_value", b"string_value", "timestamp_value", b"timestamp_value", "vector_value", b"vector_value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["bool_value", "int64_value", "float64_value", "string_value", "timestamp_value", "vector_value", "string_list_value", "json_value", "bytes_value"] | None: ...
 
 global___Value = Value
 
@@ -581,7 +615,7 @@ class JsonRows(google.protobuf.message.Message):
     ROWS_FIELD_NUMBER: builtins.int
     rows: builtins.bytes
     """A UTF-8 JSON array of flat objects: keys are column names, with event_id and event_time among them. Times are
-    RFC 3339 texts or numbers of Unix seconds. NaN and Infinity are not JSON and make the batch UNDECODABLE.
+    RFC 3339 texts or numbers of Unix seconds, bytes are base64 (RFC 4648, section 4). NaN and Infinity are not JSON and make the batch UNDECODABLE.
     """
     def __init__(
         self,

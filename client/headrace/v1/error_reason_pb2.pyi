@@ -185,7 +185,9 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_GROUP_ID_REQUIRED: _ErrorReason.ValueType  # 85
     """The row of a ranking model has no group."""
     ERROR_REASON_MEDIA_INVALID: _ErrorReason.ValueType  # 86
-    """A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
+    """A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/". Or inline
+    bytes are more than 256 KiB, or a text that is no base64.
+    """
     ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 90
     """There is no such job in the project. NOT_FOUND."""
     ERROR_REASON_JOB_ABANDONED: _ErrorReason.ValueType  # 91
@@ -403,7 +405,9 @@ ERROR_REASON_GEOMETRY_INVALID: ErrorReason.ValueType  # 84
 ERROR_REASON_GROUP_ID_REQUIRED: ErrorReason.ValueType  # 85
 """The row of a ranking model has no group."""
 ERROR_REASON_MEDIA_INVALID: ErrorReason.ValueType  # 86
-"""A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/"."""
+"""A fact about media is none: a sha256 that is not 64 hex digits, a height of 0, a content type without "/". Or inline
+bytes are more than 256 KiB, or a text that is no base64.
+"""
 ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 90
 """There is no such job in the project. NOT_FOUND."""
 ERROR_REASON_JOB_ABANDONED: ErrorReason.ValueType  # 91

@@ -79,6 +79,8 @@ class _ValueTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """text[]."""
     VALUE_TYPE_JSON: _ValueType.ValueType  # 9
     """jsonb, at most 64 KiB of text; in some roles more."""
+    VALUE_TYPE_BYTES: _ValueType.ValueType  # 10
+    """bytea, at most 256 KiB: small media. Features and extra columns only; read back where they are asked for."""
 
 class ValueType(_ValueType, metaclass=_ValueTypeEnumTypeWrapper):
     """Type of a column's values; every type has null."""
@@ -103,6 +105,8 @@ VALUE_TYPE_STRING_LIST: ValueType.ValueType  # 8
 """text[]."""
 VALUE_TYPE_JSON: ValueType.ValueType  # 9
 """jsonb, at most 64 KiB of text; in some roles more."""
+VALUE_TYPE_BYTES: ValueType.ValueType  # 10
+"""bytea, at most 256 KiB: small media. Features and extra columns only; read back where they are asked for."""
 global___ValueType = ValueType
 
 class _Identity:

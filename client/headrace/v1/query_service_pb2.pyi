@@ -67,7 +67,7 @@ class GetEventsRequest(google.protobuf.message.Message):
     """Name of the model, in any form that folds to the registered one."""
     @property
     def event_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of the events. 1–1,000."""
+        """Ids of the events. 1–1,000. Columns of type BYTES are returned where there is one id only."""
 
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -249,7 +249,7 @@ class QueryEventsRequest(google.protobuf.message.Message):
 
     @property
     def columns(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Columns to return, by any of their names; event_id and event_time come always. Default: all."""
+        """Columns to return, by any of their names; event_id and event_time come always. Default: all but those of type BYTES."""
 
     @property
     def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:

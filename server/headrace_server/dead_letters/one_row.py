@@ -113,6 +113,11 @@ def _json(column: batch_pb2.Column, value: bytes) -> None:
     _fill(column.json, [value])
 
 
+def _blob(column: batch_pb2.Column, value: bytes) -> None:
+    column.blobs.lengths.append(len(value))
+    column.blobs.data = value
+
+
 def _vector(column: batch_pb2.Column, value: list[float]) -> None:
     column.vectors.dimension = len(value)
     column.vectors.values.extend(value)
@@ -133,5 +138,6 @@ _WRITERS: Mapping[pa.DataType, Write] = {
     pa.int64(): _int64,
     pa.float64(): _float64,
     pa.binary(16): _uuid,
+    pa.large_binary(): _blob,
     pa.null(): _string,
 }

@@ -1,8 +1,9 @@
 """What a dead letter holds, for people: its rows as JSON, whatever is wrong with them.
 
-Texts that are no UTF-8 show the replacement character, NaN and infinities their names, times RFC 3339.
+Texts that are no UTF-8 show the replacement character, NaN and infinities their names, times RFC 3339, bytes base64.
 """
 
+import base64
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ import orjson
 
 from headrace.v1 import batch_pb2
 from headrace_server.decoding.decode import decode
-from headrace_server.decoding.decoded import JsonText, UndecodableError, UnixMicros
+from headrace_server.decoding.decoded import JsonText, RawBytes, UndecodableError, UnixMicros
 
 MOST_ROWS = 1_000  # of a batch that was refused as a whole
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +40,8 @@ def _readable(value: object) -> object:  # noqa: PLR0911 - a table in words
                 return orjson.loads(value)
             except orjson.JSONDecodeError:
                 return str(value)
+        case RawBytes():
+            return base64.b64encode(value).decode()
         case bytes():
             return value.decode(errors="replace")
         case float() if not math.isfinite(value):

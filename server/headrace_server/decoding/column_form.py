@@ -137,6 +137,14 @@ def _categories(message: batch_pb2.CategoryValues, rows: int, validity: pa.Buffe
     return dictionary.take(array)
 
 
+def _blobs(message: batch_pb2.BytesValues, rows: int, validity: pa.Buffer | None) -> pa.Array:
+    lengths = np.asarray(message.lengths)
+    _expect("lengths", len(lengths), rows)
+    data = message.data
+    offsets = _offsets(lengths, len(data)).astype(np.int64)
+    return pa.Array.from_buffers(pa.large_binary(), rows, [validity, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
 def _vectors(message: batch_pb2.VectorValues, rows: int, validity: pa.Buffer | None) -> pa.Array:
     values = np.asarray(message.values, dtype=np.float32)
     _expect("numbers", len(values), rows * message.dimension)
@@ -166,4 +174,5 @@ _READERS: Mapping[str, Callable[[Any, int, pa.Buffer | None], pa.Array]] = {
     "timestamps": _fixed_width("unix_micros", TIMESTAMP),
     "vectors": _vectors,
     "string_lists": _string_lists,
+    "blobs": _blobs,
 }

@@ -61,6 +61,12 @@ class UnixMicros(int):
     __slots__ = ()
 
 
+class RawBytes(bytes):
+    """Bytes that were sent as such, among cells of other kinds: no text that is not UTF-8."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Cells:
     """One column as it was sent.
@@ -77,7 +83,8 @@ class Cells:
     def python_values(self) -> list[object]:
         """The cells one by one; documents as JsonText, times as UnixMicros, since datetime knows fewer years.
 
-        Of texts that came as a binary array those that are UTF-8 are texts, the others bytes.
+        Of texts that came as a binary array those that are UTF-8 are texts, the others bytes; what was sent as bytes is
+        RawBytes.
         """
         if isinstance(self.values, list):
             return self.values
@@ -87,6 +94,8 @@ class Cells:
         cells: list[object] = self.values.to_pylist()
         if self.holds_bad_text:
             cells = [_decoded(cell) for cell in cells]
+        if pa.types.is_large_binary(self.values.type):
+            return [RawBytes(value) if isinstance(value, bytes) else None for value in cells]
         if self.is_json:
             return [JsonText(value) if isinstance(value, str) else value for value in cells]
         return cells

@@ -13,6 +13,7 @@ from headrace_server.decoding.decoded import (
     Cells,
     DecodedRows,
     JsonText,
+    RawBytes,
     UndecodableError,
     UnixMicros,
     check_names,
@@ -30,6 +31,7 @@ _ARROW = {
     "vector_value": pa.list_(pa.float32()),
     "string_list_value": pa.list_(pa.string()),
     "json_value": pa.string(),
+    "bytes_value": pa.large_binary(),
 }
 _NUMBERS = frozenset({"int64_value", "float64_value"})
 _SYSTEM = ("event_id", "event_time")
@@ -87,6 +89,8 @@ def _read(kind: str, value: batch_pb2.Value) -> object:
         return UnixMicros(_micros(cell))
     if kind in {"vector_value", "string_list_value"}:
         return list(cell.values)
+    if kind == "bytes_value":
+        return RawBytes(cell)
     return JsonText(cell) if kind == "json_value" else cell
 
 

@@ -1,8 +1,10 @@
 """GET events: one by id with all that is known of it, or those of a time as a line of JSON each.
 
-Twins of QueryService, with its filters by the same names. NaN and infinities, which JSON does not have, are null.
+Twins of QueryService, with its filters by the same names. NaN and infinities, which JSON does not have, are null; bytes
+are base64.
 """
 
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -126,8 +128,12 @@ def _encoded(part: Part) -> bytes:
 
 def _rows(part: Part) -> Iterator[dict[str, Any]]:
     documents = [column.name for column in part.columns if column.type is ValueType.JSON]
+    media = [column.name for column in part.columns if column.type is ValueType.BYTES]
     for row in part.table.to_pylist():
         for name in documents:
             if row[name] is not None:
                 row[name] = orjson.Fragment(row[name])
+        for name in media:
+            if row[name] is not None:
+                row[name] = base64.b64encode(row[name]).decode()
         yield row

@@ -1,4 +1,8 @@
-"""The model that a batch is validated by: read again, or grown, when the batch has a column that it does not know."""
+"""The model that a batch is validated by: read again, or grown, when the batch has a column that it does not know.
+
+The column for media that come with their event is added whatever the model says of unknown ones, with the first that
+come: few models ever need it.
+"""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -9,6 +13,7 @@ from headrace_server.errors import HeadraceError, RetryableError
 from headrace_server.intake.inference import infer_columns
 from headrace_server.models.definition import ColumnDefinition, ColumnLike
 from headrace_server.models.schema import ColumnKind, ModelSchema, UnknownColumns
+from headrace_server.models.system_columns import MEDIA_BYTES
 from headrace_server.validation.row_schema import RowSchema
 from headrace_server.validation.validate import unknown_columns
 
@@ -72,7 +77,9 @@ class Fitting:
             model = self._models.peek(model.project, model.sql_name) or model
             schema = kind.row_schema(model) or schema
             unknown = unknown_columns(rows, schema)
-        if unknown and model.unknown_columns is UnknownColumns.ADD and kind.adds_columns:
+        if model.unknown_columns is not UnknownColumns.ADD:
+            unknown = {name: cells for name, cells in unknown.items() if name == MEDIA_BYTES}
+        if unknown and kind.adds_columns:
             model = await self._grown(model, infer_columns(unknown, ColumnKind.FEATURE))
             schema = kind.row_schema(model) or schema
         return model, schema

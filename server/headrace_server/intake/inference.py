@@ -11,7 +11,9 @@ from headrace_server.decoding.decoded import Cells
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnDefinition
 from headrace_server.models.schema import ColumnKind
-from headrace_server.models.system_columns import SYSTEM_NAMES
+from headrace_server.models.system_columns import MEDIA_BYTES, SYSTEM_NAMES
+
+_ABOUT_MEDIA = "The media that the event is about, where they came with it"
 
 
 def infer_columns(cells_by_name: Mapping[str, Cells], kind: ColumnKind) -> list[ColumnDefinition]:
@@ -24,6 +26,9 @@ def infer_columns(cells_by_name: Mapping[str, Cells], kind: ColumnKind) -> list[
     columns = []
     for name, cells in cells_by_name.items():
         if name in SYSTEM_NAMES:
+            continue
+        if name == MEDIA_BYTES:
+            columns.append(ColumnDefinition(name, ColumnKind.EXTRA, ValueType.BYTES, description=_ABOUT_MEDIA))
             continue
         inferred = _type_of(cells)
         if inferred is not None:
@@ -39,6 +44,7 @@ _BY_ARROW: tuple[tuple[Callable[[pa.DataType], bool], ValueType], ...] = (
     (pa.types.is_timestamp, ValueType.TIMESTAMP),
     (pa.types.is_string, ValueType.STRING),
     (pa.types.is_binary, ValueType.STRING),
+    (pa.types.is_large_binary, ValueType.BYTES),
 )
 
 

@@ -34,6 +34,8 @@ class ValueType(Enum):
     VECTOR = TypeFacts(model_pb2.VALUE_TYPE_VECTOR, pa.list_(pa.float32()), "real[]")
     STRING_LIST = TypeFacts(model_pb2.VALUE_TYPE_STRING_LIST, pa.list_(pa.string()), "text[]")
     JSON = TypeFacts(model_pb2.VALUE_TYPE_JSON, pa.string(), "jsonb")
+    # Large, as opposed to pa.binary(), which are texts that may be no UTF-8 (decoding/decoded.py).
+    BYTES = TypeFacts(model_pb2.VALUE_TYPE_BYTES, pa.large_binary(), "bytea")
 
     @property
     def wire(self) -> "model_pb2.ValueType.ValueType":

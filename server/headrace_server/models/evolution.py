@@ -29,6 +29,8 @@ LONGEST_AHEAD = timedelta(days=3_650)
 SHORTEST_RETENTION = timedelta(days=1)
 LONGEST_RETENTION = timedelta(days=36_500)
 
+_KINDS_OF_BYTES = frozenset({ColumnKind.FEATURE, ColumnKind.EXTRA})
+
 RETENTION_RANGE = "must be between 1 and 36,500 days"
 UNSTORABLE = "holds NUL or half of a surrogate pair, which PostgreSQL cannot store"
 
@@ -252,6 +254,8 @@ def _faulty_column(column: ColumnLike, place: str) -> dict[str, str]:
         faults[f"{place}.dimension"] = f"a VECTOR column needs a dimension from 1 to {MAX_DIMENSION}"
     if column.type is not ValueType.VECTOR and column.dimension != 0:
         faults[f"{place}.dimension"] = "only VECTOR columns have a dimension"
+    if column.type is ValueType.BYTES and column.kind not in _KINDS_OF_BYTES:
+        faults[f"{place}.type"] = f"only features and extra columns can be BYTES, not a {column.kind.name}"
     if len(column.description) > MAX_DESCRIPTION_CHARACTERS:
         faults[f"{place}.description"] = f"longer than {MAX_DESCRIPTION_CHARACTERS} characters"
     elif not names.storable(column.description):

@@ -51,6 +51,9 @@ EVENT_COLUMNS: tuple[SystemColumn, ...] = (
     SystemColumn("metadata", ValueType.JSON),
 )
 
+# Not every events table has it: a model gets it, as a column of its own, with its first inline media.
+MEDIA_BYTES = "media_bytes"
+
 RECORDED_TIME = SystemColumn("recorded_time", ValueType.TIMESTAMP, written_by_service=True)
 SOURCE = SystemColumn("source", ValueType.STRING, 256)
 

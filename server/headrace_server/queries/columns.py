@@ -103,14 +103,16 @@ def event_columns(schema: ModelSchema) -> tuple[ReadColumn, ...]:
 
 
 def chosen(columns: Sequence[ReadColumn], names: Iterable[str]) -> tuple[ReadColumn, ...]:
-    """Return the columns that are asked for by name, with event_id and event_time before them; all for no names.
+    """Return the columns that are asked for by name, with event_id and event_time before them.
+
+    No names mean all columns but bytes: whoever reads many events seldom means their media.
 
     Raises:
         UnknownColumnError: The model has no such column.
     """
     wanted = list(names)
     if not wanted:
-        return tuple(columns)
+        return without_bytes(columns)
     by_name = {column.sql_name: column for column in reversed(columns)} | {column.name: column for column in columns}
     unknown = [name for name in wanted if name not in by_name]
     if unknown:
@@ -118,6 +120,11 @@ def chosen(columns: Sequence[ReadColumn], names: Iterable[str]) -> tuple[ReadCol
             f"the model has no column {unknown[0][:256]!r}", fields={"columns": f"{unknown[0]!r} is none"}
         )
     return tuple(dict.fromkeys(by_name[name] for name in ("event_id", "event_time", *wanted)))
+
+
+def without_bytes(columns: Sequence[ReadColumn]) -> tuple[ReadColumn, ...]:
+    """Return the columns that hold no media."""
+    return tuple(column for column in columns if column.type is not ValueType.BYTES)
 
 
 async def late_tables(connection: asyncpg.Connection, schema: ModelSchema) -> list[LateTable]:

@@ -19,6 +19,7 @@ from headrace_server.queries.columns import ReadColumn
 PART_BYTES = 1024 * 1024
 MOST_ROWS = 5_000
 FIRST_ROWS = 500
+MOST_ROWS_WITH_BYTES = 16  # each up to 256 KiB: as much as a message takes, whatever the rows before were
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ class Part:
         return Part(self.columns, self.table.slice(0, middle)), Part(self.columns, self.table.slice(middle))
 
 
+def most_rows(columns: Sequence[ReadColumn], most: int) -> int:
+    """Return how many rows with such columns may be in memory at a time: `most`, or far fewer where they hold media."""
+    return MOST_ROWS_WITH_BYTES if any(column.type is ValueType.BYTES for column in columns) else most
+
+
 def rows_of_next(part: Part) -> int:
     """Return how many rows the part after this one should have."""
     row_bytes: int = max(1, part.table.nbytes // max(1, part.table.num_rows))
-    return max(1, min(MOST_ROWS, PART_BYTES // row_bytes))
+    return max(1, min(most_rows(part.columns, MOST_ROWS), PART_BYTES // row_bytes))
 
 
 def _as_json(column: batch_pb2.Column) -> None:

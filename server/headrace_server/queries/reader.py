@@ -13,8 +13,8 @@ import asyncpg
 
 from headrace_server.errors import EventNotFoundError, ResultTooLargeError
 from headrace_server.models.schema import ModelSchema
-from headrace_server.queries.columns import LateTable, ReadColumn, chosen, event_columns, late_tables
-from headrace_server.queries.parts import FIRST_ROWS, Part, rows_of_next
+from headrace_server.queries.columns import LateTable, ReadColumn, chosen, event_columns, late_tables, without_bytes
+from headrace_server.queries.parts import FIRST_ROWS, Part, most_rows, rows_of_next
 from headrace_server.queries.selection import EventFilter, Statement, select_events, select_late
 from headrace_server.queries.snapshots import Snapshots
 
@@ -66,18 +66,23 @@ class Reader:
     async def by_id(self, schema: ModelSchema, wanted: EventFilter) -> EventsById:
         """Return the events with the filter's ids, with every revision of what came late for them.
 
+        Media come with the event of one id; not with those of several, which may be more than an answer takes.
+
         Raises:
             EventNotFoundError: None of the ids has an event.
             ResultTooLargeError: There are more rows than an answer takes.
             ReadersBusyError, QueryTooSlowError, DatabaseUnavailableError: As Snapshots.one.
         """
         columns = event_columns(schema)
+        if wanted.ids is None or len(wanted.ids) > 1:
+            columns = without_bytes(columns)
+        most = most_rows(columns, MOST_ROWS_BY_ID)
         async with self._snapshots.one() as connection:
-            events = await _all(connection, columns, select_events(schema, columns, wanted, limit=MOST_ROWS_BY_ID + 1))
+            events = await _all(connection, columns, select_events(schema, columns, wanted, limit=most + 1), most)
             late = []
             for table in await late_tables(connection, schema):
                 statement = select_late(schema, table, wanted, MOST_ROWS_BY_ID + 1)
-                part = await _all(connection, table.columns, statement)
+                part = await _all(connection, table.columns, statement, MOST_ROWS_BY_ID)
                 if part.table.num_rows:
                     late.append((table, part))
         if not events.table.num_rows:
@@ -101,7 +106,7 @@ class Reader:
         """
         columns = chosen(event_columns(schema), query.columns)
         left = query.limit or None
-        rows, parts = FIRST_ROWS, 0
+        rows, parts = most_rows(columns, FIRST_ROWS), 0
         async with self._snapshots.one() as connection:
             for wanted in await _by_chunk(connection, schema, query):
                 statement = select_events(schema, columns, wanted, newest_first=query.newest_first, limit=left)
@@ -117,10 +122,10 @@ class Reader:
             yield Part.of(columns, [])
 
 
-async def _all(connection: asyncpg.Connection, columns: Sequence[ReadColumn], statement: Statement) -> Part:
+async def _all(connection: asyncpg.Connection, columns: Sequence[ReadColumn], statement: Statement, most: int) -> Part:
     records = await connection.fetch(statement.sql, *statement.arguments)
-    if len(records) > MOST_ROWS_BY_ID:
-        raise ResultTooLargeError(f"these ids have more than {MOST_ROWS_BY_ID} rows: ask for fewer of them")
+    if len(records) > most:
+        raise ResultTooLargeError(f"these ids have more than {most} rows: ask for fewer of them, or for one event_time")
     return await asyncio.to_thread(Part.of, columns, records)
 
 

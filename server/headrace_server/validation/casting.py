@@ -175,6 +175,14 @@ def _string_list(array: pa.Array, field: Field, name: str, rejections: Rejection
     return array
 
 
+def _bytes(array: pa.Array, field: Field, name: str, rejections: Rejections) -> pa.Array | None:
+    if pa.types.is_string(array.type):  # base64
+        return None
+    if not pa.types.is_large_binary(array.type):
+        return _wrong_type(array, field, name, rejections)
+    return array if (pc.max(pc.binary_length(array)).as_py() or 0) <= field.max_bytes else None
+
+
 def _uuid(array: pa.Array, field: Field, name: str, rejections: Rejections) -> pa.Array | None:
     if not pa.types.is_string(array.type):
         return _wrong_type(array, field, name, rejections)
@@ -196,4 +204,5 @@ _BULK: Mapping[ValueType, Bulk] = {
     ValueType.TIMESTAMP: _timestamp,
     ValueType.VECTOR: _vector,
     ValueType.STRING_LIST: _string_list,
+    ValueType.BYTES: _bytes,
 }

@@ -3,6 +3,7 @@
 Taken for columns of mixed Python values, and for columns in which some cell is not what the bulk cast takes.
 """
 
+import base64
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from headrace_server.decoding.decoded import JsonText, UnixMicros
+from headrace_server.decoding.decoded import JsonText, RawBytes, UnixMicros
 from headrace_server.models.column_types import ValueType
 from headrace_server.validation.cell_error import CellError, judge_each, shown
 from headrace_server.validation.json_documents import document
@@ -41,8 +42,8 @@ def _wrong(value: object, field: Field) -> CellError:
 
 
 def _decoded(value: object) -> object:
-    """The value, which is bytes only where a text was no UTF-8."""
-    if isinstance(value, bytes):
+    """The value, which is plain bytes only where a text was no UTF-8."""
+    if isinstance(value, bytes) and not isinstance(value, RawBytes):
         raise CellError("INVALID_UTF8", f"{shown(value)} is not UTF-8")
     return value
 
@@ -133,6 +134,21 @@ def _string_list(value: object, field: Field) -> list[str]:
     return [_text(_decoded(item), field) for item in value]
 
 
+def _bytes(value: object, field: Field) -> bytes:
+    """Bytes as they are, or written as base64."""
+    if isinstance(value, str) and not isinstance(value, JsonText):
+        try:
+            value = RawBytes(base64.b64decode(value, validate=True))
+        except ValueError as error:
+            raise CellError("MEDIA_INVALID", f"{shown(value)} is no base64: {error}") from error
+    if not isinstance(value, RawBytes):
+        raise _wrong(value, field)
+    if len(value) > field.max_bytes:
+        limit = f"at most {field.max_bytes} are taken inline: store them, and send their media_uri"
+        raise CellError("MEDIA_INVALID", f"{len(value)} bytes; {limit}")
+    return value
+
+
 def _uuid(value: object, field: Field) -> bytes:
     """A UUID in any of its forms: with or without hyphens, in braces, as a URN."""
     if not isinstance(value, str) or isinstance(value, JsonText):
@@ -153,4 +169,5 @@ _CONVERTERS: Mapping[ValueType, Callable[[object, Field], object]] = {
     ValueType.VECTOR: _vector,
     ValueType.STRING_LIST: _string_list,
     ValueType.JSON: document,
+    ValueType.BYTES: _bytes,
 }

@@ -6,6 +6,7 @@ Every record kind that carries a model's columns takes them from here, so a valu
 from collections.abc import Iterable, Mapping
 
 from headrace.tasks import ColumnRole, TaskType
+from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import ModelColumn, ModelSchema
 from headrace_server.validation.documents import DRAWN_BY_ROLE, DocumentCheck, Objects, Probabilities
 from headrace_server.validation.known_classes import KnownClasses
@@ -13,6 +14,7 @@ from headrace_server.validation.number_checks import AtLeast, Probability
 from headrace_server.validation.row_schema import CellsCheck, Field
 
 LONG_TEXT_BYTES = 1024 * 1024
+MOST_INLINE_BYTES = 256 * 1024
 _LONG = frozenset({ColumnRole.PROMPT, ColumnRole.RESPONSE, ColumnRole.PROBABILITIES, *DRAWN_BY_ROLE})
 _OF_CLASSES = frozenset(
     {TaskType.BINARY_CLASSIFICATION, TaskType.MULTICLASS_CLASSIFICATION, TaskType.IMAGE_CLASSIFICATION, None}
@@ -38,6 +40,8 @@ def model_fields(model: ModelSchema, columns: Iterable[ModelColumn]) -> dict[str
 
 
 def _field(model: ModelSchema, column: ModelColumn) -> Field:
+    if column.type is ValueType.BYTES:
+        return Field(column.sql_name, column.type, max_bytes=MOST_INLINE_BYTES)
     long = column.role in _LONG
     check = _check(model, column.role) if column.role else None
     if long:

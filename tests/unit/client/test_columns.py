@@ -44,8 +44,9 @@ times = st.datetimes(timezones=st.just(UTC))
         st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3),
         st.lists(texts),
         st.dictionaries(texts, st.integers() | texts | st.none(), min_size=1),
+        st.binary(),
     ],
-    ids=["bool", "int", "float", "text", "time", "vector", "texts", "json"],
+    ids=["bool", "int", "float", "text", "time", "vector", "texts", "json", "bytes"],
 )
 def test_every_kind_of_value_comes_back_with_nulls_where_they_were(values: st.SearchStrategy[object]) -> None:
     @given(st.lists(values | st.none(), min_size=1, max_size=40))

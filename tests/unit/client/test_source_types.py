@@ -106,6 +106,11 @@ STORED: dict[str, tuple[Any, ValueType, Stored]] = {
     "polars decimal": (polars([Decimal("1.50"), None]), ValueType.FLOAT64, [1.5, None]),
     "polars zoned": (polars([T0, None]), ValueType.TIMESTAMP, [T0, None]),
     "polars array": (polars([[1.0, 2.0], None], pl.Array(pl.Float64, 2)), ValueType.VECTOR, [[1.0, 2.0], None]),
+    "bytes": (arrow([b"\0\xff", None]), ValueType.BYTES, [b"\0\xff", None]),
+    "large bytes": (arrow([b"ab", None], pa.large_binary()), ValueType.BYTES, [b"ab", None]),
+    "bytes of one width": (arrow([b"ab", None], pa.binary(2)), ValueType.BYTES, [b"ab", None]),
+    "polars bytes": (polars([b"ab", None]), ValueType.BYTES, [b"ab", None]),
+    "pandas bytes": (pandas([b"ab", None]), ValueType.BYTES, [b"ab", None]),
     "numpy floats": (columns(np.array([1.5, 2.5])), ValueType.FLOAT64, [1.5, 2.5]),
     "numpy nanoseconds": (columns(np.array([T0.date(), "NaT"], "datetime64[ns]")), ValueType.TIMESTAMP, [T0, None]),
     "numpy matrix": (columns(np.ones((2, 3), np.float32)), ValueType.VECTOR, [[1.0] * 3] * 2),
@@ -146,8 +151,6 @@ def test_a_column_that_no_value_tells_is_stored_and_must_be_named(client: headra
 UNENCODABLE = {
     "time of day": arrow([time(1, 2), None]),
     "duration": arrow([timedelta(seconds=1), None]),
-    "bytes": arrow([b"ab", None]),
-    "polars bytes": polars([b"ab", None]),
     "period": pandas([pd.Period("2013-01"), None]),
     "above 64 bits": arrow([2**63, None], pa.uint64()),
 }

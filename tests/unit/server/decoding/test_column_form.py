@@ -22,6 +22,7 @@ CELLS: dict[str, Sequence[Any]] = {
     "vector": [[1.0, 2.5], None, [-0.5, 0.0]],
     "string_list": [["a", "é"], None, []],
     "json": [{"a": [1, None]}, None, "text"],
+    "bytes": [b"\0\xff", None, b""],
 }
 
 

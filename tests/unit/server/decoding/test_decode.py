@@ -40,6 +40,7 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     "timestamp": st.integers(-(2**63), 2**63 - 1),
     "string_list": st.lists(TEXT, max_size=3),
     "json": JSON,
+    "bytes": st.binary(),
 }
 
 

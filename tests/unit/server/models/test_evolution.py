@@ -103,6 +103,7 @@ def test_every_impossible_column_is_named() -> None:
         feature("count", ValueType.INT64, 4),
         ColumnDefinition("long", ColumnKind.EXTRA, ValueType.STRING, description="x" * 1_001),
         ColumnDefinition("nul", ColumnKind.EXTRA, ValueType.STRING, description="a\0"),
+        label("drawn", ValueType.BYTES),
     )
     with pytest.raises(ModelInvalidError) as caught:
         evolution.create("main", flights(*columns))
@@ -113,6 +114,7 @@ def test_every_impossible_column_is_named() -> None:
         "model.columns[5].dimension",
         "model.columns[6].description",
         "model.columns[7].description",
+        "model.columns[8].type",
     }
 
 
