@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
+import headrace
 from support.documentation_page import DocumentationPage
+from support.eventually import eventually
 
 
-async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]]) -> None:
+async def test_the_page(
+    run: Callable[[str], Awaitable[DocumentationPage]], database: asyncpg.Connection, client: headrace.Client
+) -> None:
     page = await run("truera")
-    names, (joined, segments, errors) = page.names, page.rows
+    names, (joined, segments, influences, metrics, errors) = page.names, page.rows
+    logged = names["event_id"]
     assert (names["batch"].stored, names["labels"].joined, names["labels"].parked) == (2, 2, 0)
     assert {row["event_id"]: (row["score"], row["approved"]) for row in joined} == {
-        names["event_id"]: (0.71, True),
+        logged: (0.71, True),
         "r-1": (0.4, False),
         "r-2": (0.9, True),
     }
     assert [(row["segment"], row["count"]) for row in segments] == [("new", 2), ("returning", 1)]
-    assert [(row["model_version"], row["count"]) for row in errors] == [("forest", 2), ("logistic", 2)]
-    assert errors[0]["error"] == pytest.approx(0.25)
-    assert len(page.cells("Point by point")) == 9
+    assert names["explained"].joined == 2
+    assert {row["event_id"]: (row["age"], row["income"], row["base_value"]) for row in influences} == {
+        logged: (0.11, 0.2, 0.4),
+        "r-1": (-0.02, 0.03, None),
+        "r-2": (0.25, 0.1, None),
+    }
+    assert [tuple(row) for row in metrics] == [("profit", 310.0, logged), ("visitors", 4800.0, None)]
+    assert [(row["model"], row["count"]) for row in errors] == [("forest", 2), ("logistic", 2)]
+    assert [row["error"] for row in errors] == pytest.approx([0.5, 0.25])
+    dataset = await database.fetch("SELECT age_influence, income_influence, score FROM main.loans_datasets ORDER BY age")
+    assert [tuple(row) for row in dataset] == [(0.1, -0.1, 0.25), (0.2, 0.3, 0.75)]
+    model = client.model("loans")
+
+    def measured() -> bool:
+        return sum(row["labelled"] for row in model.performance()) == 3
+
+    def compared() -> bool:
+        return {"age", "income", "score"} <= {row["column_name"] for row in model.drift()}
+
+    await asyncio.to_thread(eventually, measured, within_s=30.0)
+    await asyncio.to_thread(eventually, compared, within_s=30.0)
+    assert len(page.cells("Point by point")) == 12
