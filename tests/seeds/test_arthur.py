@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 
+import headrace
 from support.documentation_page import DocumentationPage
+from support.eventually import eventually
 
 
-async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], database: asyncpg.Connection) -> None:
+async def test_the_page(
+    run: Callable[[str], Awaitable[DocumentationPage]], database: asyncpg.Connection, client: headrace.Client
+) -> None:
     page = await run("arthur")
     names, (joined,) = page.names, page.rows
     sent, repeated, bad, truth = (names[name] for name in ("sent", "repeated", "bad", "truth"))
@@ -29,4 +34,16 @@ async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], data
     events, labels = page.answers
     assert (events["stored"], labels["joined"]) == (1, 1)
     assert await database.fetchval("SELECT defaulted FROM main.credit_risk_joined WHERE event_id = 'web-1'")
-    assert len(page.cells("Point by point")) == 13
+    reference = client.dataset("reference", model="credit_risk")
+    assert (reference.rows, reference.is_baseline) == (3, True)
+    model = client.model("credit_risk")
+
+    def measured() -> bool:
+        return sum(row["labelled"] for row in model.performance()) == 4  # web-1 among them
+
+    def compared() -> bool:
+        return {"income", "region"} <= {row["column_name"] for row in model.drift()}
+
+    await asyncio.to_thread(eventually, measured, within_s=30.0)
+    await asyncio.to_thread(eventually, compared, within_s=30.0)
+    assert len(page.cells("Point by point")) == 14

@@ -35,8 +35,8 @@ async def test_the_page(
     assert [tuple(row) for row in metrics] == [("profit", 310.0, logged), ("visitors", 4800.0, None)]
     assert [(row["model"], row["count"]) for row in errors] == [("forest", 2), ("logistic", 2)]
     assert [row["error"] for row in errors] == pytest.approx([0.5, 0.25])
-    dataset = await database.fetch("SELECT age_influence, income_influence, score FROM main.loans_datasets ORDER BY age")
-    assert [tuple(row) for row in dataset] == [(0.1, -0.1, 0.25), (0.2, 0.3, 0.75)]
+    completed = await database.fetch("SELECT age, income FROM main.loans_datasets_influences ORDER BY event_id")
+    assert [tuple(row) for row in completed] == [(0.1, -0.1), (0.2, 0.3)]
     model = client.model("loans")
 
     def measured() -> bool:
