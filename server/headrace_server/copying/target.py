@@ -79,14 +79,15 @@ class Target:
         """
         for chunk in np.unique(chunks).tolist():
             start = _EPOCH + timedelta(microseconds=chunk * self._interval_us)
-            yield chunk, _literal(start), _literal(start + self.chunk_interval)
+            yield chunk, literal(start), literal(start + self.chunk_interval)
 
     @property
     def _interval_us(self) -> int:
         return self.chunk_interval // timedelta(microseconds=1)
 
 
-def _literal(moment: datetime) -> str:
+def literal(moment: datetime) -> str:
+    """A time as SQL."""
     return f"'{moment.isoformat()}'::timestamptz"
 
 

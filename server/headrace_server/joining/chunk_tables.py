@@ -7,11 +7,14 @@ does not exist") that the copier answers by trying again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.target import Target
 from headrace_server.models.names import qualified
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _CHUNKS = """
 SELECT chunk_schema, chunk_name, range_start, range_end FROM timescaledb_information.chunks
@@ -32,6 +35,11 @@ class ChunkTable:
     sql: str
     start: datetime
     end: datetime
+
+    @property
+    def micros(self) -> tuple[int, int]:
+        """Its start and its end in microseconds since 1970."""
+        return (self.start - _EPOCH) // _MICROSECOND, (self.end - _EPOCH) // _MICROSECOND
 
     def holds(self, time: datetime) -> bool:
         """Whether a time falls into it."""
