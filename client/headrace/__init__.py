@@ -8,6 +8,8 @@ client.close()
 """
 
 import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 # Read by gRPC when it is first imported: without it, a process that has used gRPC cannot use it again after a fork.
 _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
@@ -15,10 +17,7 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
 from headrace.channel import Tls
 from headrace.client import Client, connect
 from headrace.content_id import content_id
-from headrace.datasets import Dataset
-from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
 from headrace.deadline import Deadline
-from headrace.delivery import ProducerDelivery, SeqGap
 from headrace.errors import (
     BufferFullError,
     ClosedError,
@@ -35,9 +34,7 @@ from headrace.errors import (
     SessionFailedError,
     UnackedError,
 )
-from headrace.events import Event, Events
 from headrace.ids import composite_id, uuid7
-from headrace.jobs import Job, JobState
 from headrace.media import Media
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
@@ -53,9 +50,60 @@ from headrace.schema import (
     ValueType,
 )
 from headrace.settings import Overflow, Settings
-from headrace.statistics import ModelStatistics, RowCount, TableStatistics
 from headrace.tasks import ColumnRole, TaskType
 from headrace.version import __version__
+
+# What only readers and operators use is imported when it is first named: a model server starts without it.
+if _TYPE_CHECKING:
+    from headrace.datasets import Dataset
+    from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
+    from headrace.delivery import ProducerDelivery, SeqGap
+    from headrace.events import Event, Events
+    from headrace.jobs import Job, JobState
+    from headrace.statistics import ModelStatistics, RowCount, TableStatistics
+
+_HOMES = {
+    **dict.fromkeys(("Dataset",), "headrace.datasets"),
+    **dict.fromkeys(
+        (
+            "DeadLetter",
+            "DeadLetterRefusal",
+            "DeadLetters",
+            "LetterFilter",
+            "ReplayResult",
+        ),
+        "headrace.dead_letters",
+    ),
+    **dict.fromkeys(
+        (
+            "ProducerDelivery",
+            "SeqGap",
+        ),
+        "headrace.delivery",
+    ),
+    **dict.fromkeys(
+        (
+            "Event",
+            "Events",
+        ),
+        "headrace.events",
+    ),
+    **dict.fromkeys(
+        (
+            "Job",
+            "JobState",
+        ),
+        "headrace.jobs",
+    ),
+    **dict.fromkeys(
+        (
+            "ModelStatistics",
+            "RowCount",
+            "TableStatistics",
+        ),
+        "headrace.statistics",
+    ),
+}
 
 __all__ = [
     "BatchOutcome",
@@ -115,3 +163,12 @@ __all__ = [
     "content_id",
     "uuid7",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name from where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(_import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found

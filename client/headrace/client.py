@@ -11,36 +11,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from headrace import lifetime
-from headrace.calls import Calls
 from headrace.channel import Link, Tls, is_loopback, parse_addresses
-from headrace.datasets import Dataset, Datasets
-from headrace.dead_letters import DeadLetters
 from headrace.deadline import Deadline
-from headrace.deletions import Deletions
-from headrace.delivery import ProducerDelivery, delivery_reports
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
-from headrace.jobs import Job, Jobs, JobState
 from headrace.lane import Lane, ToTable, stats_of
 from headrace.late_rows import late_table
 from headrace.model import Model
-from headrace.monitoring import Monitoring
 from headrace.notices import Notices
 from headrace.plan import Roles
 from headrace.publishing import Publisher
 from headrace.quarantine import QuarantinedBatch
-from headrace.reader import Reader
-from headrace.registry import Registry
-from headrace.result_stream import ResultStreams
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.rows import event_table
 from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
+from headrace.services import Services
 from headrace.settings import Settings
 from headrace.table import Header
-from headrace.uploading import Wanted, inferred_schema
-from headrace.validating import Validator
+
+if TYPE_CHECKING:
+    from headrace.datasets import Dataset
+    from headrace.dead_letters import DeadLetters
+    from headrace.delivery import ProducerDelivery
+    from headrace.jobs import Job, JobState
 
 
 class Client:
@@ -48,7 +43,6 @@ class Client:
 
     Attributes:
         settings: The settings in force.
-        dead_letters: Rows the service refused and keeps.
     """
 
     def __init__(
@@ -67,16 +61,7 @@ class Client:
         self._events = self._lane("events", attrgetter("events_header"), event_table, project)
         self._late = self._lane("late", attrgetter("header"), late_table, project)
         self._publisher = Publisher(self._events, self._late)
-        self._calls = Calls(link, project, self.settings)
-        self._registry = Registry(self._calls)
-        self.dead_letters = DeadLetters(self._calls)
-        self._monitoring = Monitoring(self._calls)
-        self._validator = Validator(self._calls, self.settings)
-        self._streams = ResultStreams(link, self.settings)
-        self._reader = Reader(self._calls, self._streams)
-        self._jobs = Jobs(self._calls)
-        self._deletions = Deletions(self._calls, self._jobs)
-        self._datasets = Datasets(self._calls, self._jobs, link, self.settings.call_timeout_s)
+        self._services = Services(link, project, self.settings)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -144,7 +129,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        info = self._registry.register(
+        info = self._services.registry.register(
             schema,
             name=name,
             version=version,
@@ -163,7 +148,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._handle(name, version, self._registry.get(name))
+        return self._handle(name, version, self._services.registry.get(name))
 
     def list_models(self) -> Iterator[ModelInfo]:
         """Yield the models of the project, by name; pages are fetched as they are needed.
@@ -173,7 +158,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._registry.list()
+        return self._services.registry.list()
 
     def update_model(
         self,
@@ -209,7 +194,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._registry.update(
+        return self._services.registry.update(
             name,
             add=tuple(add),
             unknown_columns=unknown_columns,
@@ -252,6 +237,8 @@ class Client:
         Raises:
             ServiceError, InvalidArgumentError, ClosedError: As Model.publish_dataset.
         """
+        from headrace.uploading import Wanted, inferred_schema  # noqa: PLC0415 -- as the parts of services.py
+
         self._check_open()
         chosen = [labels] if isinstance(labels, str) else labels
         if schema is None:
@@ -265,7 +252,7 @@ class Client:
             allow_rejected=allow_rejected,
             nan=nan,
         )
-        return self._datasets.upload(wanted)
+        return self._services.datasets.upload(wanted)
 
     def dataset(self, name: str, *, model: str = "") -> Dataset:
         """Return a dataset that is there: of a model, or one that belongs to none.
@@ -275,7 +262,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._datasets.get(name, model)
+        return self._services.datasets.get(name, model)
 
     def list_datasets(self, *, model: str = "") -> Iterator[Dataset]:
         """Yield the datasets of a model, or all of the project; pages are fetched as they are needed.
@@ -285,7 +272,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._datasets.list(model)
+        return self._services.datasets.list(model)
 
     def drop_dataset(self, name: str, *, model: str = "") -> None:
         """Remove a whole dataset: of a model, or one that belongs to none.
@@ -296,7 +283,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        self._datasets.drop(name, model)
+        self._services.datasets.drop(name, model)
 
     def job(self, job_id: str) -> Job:
         """Return a job of the service by its id.
@@ -306,7 +293,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._jobs.get(job_id)
+        return self._services.jobs.get(job_id)
 
     def list_jobs(self, *, kind: str = "", state: JobState | None = None, subject: str = "") -> Iterator[Job]:
         """Yield the jobs of the project, newest first; pages are fetched as they are needed.
@@ -321,7 +308,7 @@ class Client:
             ClosedError: The client is closed.
         """
         self._check_open()
-        return self._jobs.list(kind, state, subject)
+        return self._services.jobs.list(kind, state, subject)
 
     def flush(self, timeout: float | Deadline = 30.0) -> None:
         """Wait until every row logged so far is acknowledged; the client stays open.
@@ -362,11 +349,10 @@ class Client:
             except UnackedError as error:
                 errors.append(error)
         try:
-            self._datasets.finish(deadline)
+            self._services.finish(deadline)
         except UnackedError as error:
             errors.append(error)
-        self._calls.close()
-        self._streams.close()
+        self._services.close()
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -409,8 +395,15 @@ class Client:
             ServiceError: The service refuses (FILTER_INVALID), or is away for call_timeout_s.
             ClosedError: The client is closed.
         """
+        from headrace.delivery import delivery_reports  # noqa: PLC0415 -- as the parts of services.py
+
         self._check_open()
-        return list(delivery_reports(self._calls, producer_id))
+        return list(delivery_reports(self._services.calls, producer_id))
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Rows the service refused and keeps."""
+        return self._services.dead_letters
 
     def quarantined(self) -> Sequence[QuarantinedBatch]:
         """Return the batches that ended the stream and were set aside, as far as quarantine_bytes holds them."""
@@ -425,13 +418,9 @@ class Client:
             events=self._events,
             late=self._late,
             publisher=self._publisher,
-            validator=self._validator,
-            reader=self._reader,
-            deletions=self._deletions,
-            datasets=self._datasets,
+            services=self._services,
             settings=self.settings,
             sample=self._notices.samples.of(name),
-            monitoring=self._monitoring,
             info=info,
         )
 
@@ -443,9 +432,7 @@ class Client:
         """Leave the network while the process forks. Called by lifetime.py, as the next two."""
         for lane in (self._events, self._late):
             lane.before_fork(deadline)
-        self._datasets.before_fork()
-        self._calls.before_fork()
-        self._streams.end_all()
+        self._services.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
@@ -458,8 +445,7 @@ class Client:
         self._notices.after_fork_in_child()
         for lane in (self._events, self._late):
             lane.after_fork_in_child()
-        self._calls.after_fork_in_child()
-        self._streams.after_fork_in_child()
+        self._services.after_fork_in_child()
 
 
 def connect(

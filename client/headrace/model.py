@@ -12,38 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.deadline import Deadline
 from headrace.errors import InvalidArgumentError
-from headrace.events import Event, Events
 from headrace.ids import uuid7
 from headrace.lane import Lane
 from headrace.late_log import LateLog
 from headrace.late_rows import kind_named
 from headrace.media import Media
-from headrace.monitoring import Grain, Monitoring
 from headrace.plan import Roles
 from headrace.results import PublishResult
 from headrace.sampling import Sample, is_kept
 from headrace.schema import ModelInfo
 from headrace.settings import Settings
-from headrace.statistics import ModelStatistics
 from headrace.table import Header
 from headrace.times import TimeLike, unix_micros
-from headrace.uploading import Wanted
-from headrace.v1 import batch_pb2, dataset_service_pb2
+from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
-    from headrace.datasets import Datasets
-    from headrace.deletions import Deletions
+    from headrace.events import Event, Events
     from headrace.jobs import Job
+    from headrace.monitoring import Grain
     from headrace.publishing import Publisher
-    from headrace.reader import Reader
-    from headrace.validating import Validator
+    from headrace.services import Services
+    from headrace.statistics import ModelStatistics
 
 _time_ns = time.time_ns
-
-_PARTS = {
-    "columns": dataset_service_pb2.DATASET_PART_COMPLETION,
-    "influences": dataset_service_pb2.DATASET_PART_INFLUENCES,
-}
 
 
 class Model(LateLog):
@@ -64,13 +55,9 @@ class Model(LateLog):
         events: Lane,
         late: Lane,
         publisher: Publisher,
-        validator: Validator,
-        reader: Reader,
-        deletions: Deletions,
-        datasets: Datasets,
+        services: Services,
         settings: Settings,
         sample: Sample,
-        monitoring: Monitoring,
         info: ModelInfo | None = None,
     ) -> None:
         super().__init__(name, version, late, strict=settings.strict)
@@ -79,11 +66,7 @@ class Model(LateLog):
         self._events = events
         self._buffer = events.buffer
         self._publisher = publisher
-        self._monitoring = monitoring
-        self._validator = validator
-        self._reader = reader
-        self._deletions = deletions
-        self._datasets = datasets
+        self._services = services
         self._sample = sample
 
     def __repr__(self) -> str:
@@ -248,7 +231,7 @@ class Model(LateLog):
         """
         late = kind_named("labels" if update else kind) if update or kind != "events" else None
         roles = _roles(event_id, event_time, features, predictions, labels, late=late)
-        deliver = self._validator.validate if validate_only else self._publisher.publish
+        deliver = self._services.validator.validate if validate_only else self._publisher.publish
         return deliver(self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress)
 
     def validate(
@@ -294,7 +277,7 @@ class Model(LateLog):
             InvalidArgumentError: A time is none.
             ClosedError: The client is closed.
         """
-        return self._reader.by_id(self.name, [event_id], event_time=event_time, as_of=as_of)[-1]
+        return self._services.reader.by_id(self.name, [event_id], event_time=event_time, as_of=as_of)[-1]
 
     def events_by_id(self, event_ids: Sequence[str], *, as_of: TimeLike | None = None) -> list[Event]:
         """Return the events with these ids, in the order of the ids; ids without an event are left out.
@@ -308,7 +291,7 @@ class Model(LateLog):
         Raises:
             ServiceError, InvalidArgumentError, ClosedError: As event.
         """
-        return self._reader.by_id(self.name, event_ids, as_of=as_of, missing_ok=True)
+        return self._services.reader.by_id(self.name, event_ids, as_of=as_of, missing_ok=True)
 
     def events(
         self,
@@ -352,7 +335,7 @@ class Model(LateLog):
             InvalidArgumentError: A time is none, or the limit is below 1. What the service refuses
                 (TIME_RANGE_INVALID, UNKNOWN_COLUMN, MODEL_NOT_FOUND …) is raised by the reading.
         """
-        return self._reader.events(
+        return self._services.reader.events(
             self.name,
             start,
             end,
@@ -377,7 +360,7 @@ class Model(LateLog):
             ServiceError: As event.
             ClosedError: The client is closed.
         """
-        return self._reader.statistics(self.name)
+        return self._services.reader.statistics(self.name)
 
     def volume(
         self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
@@ -400,7 +383,7 @@ class Model(LateLog):
             ServiceError: The service refuses, or is away for call_timeout_s.
             ClosedError: The client is closed.
         """
-        return self._monitoring.volume(self.name, grain, start, end)
+        return self._services.monitoring.volume(self.name, grain, start, end)
 
     def performance(
         self, grain: Grain = "day", start: TimeLike | None = None, end: TimeLike | None = None
@@ -412,7 +395,7 @@ class Model(LateLog):
         of the task: `accuracy`, `precision`, `recall`, `f1`, `true_positives` and its like, `auc` with `auc_error`,
         `log_loss`, `brier`; `mae`, `rmse`, `bias`, `r2`. The others are None.
         """
-        return self._monitoring.performance(self.name, grain, start, end)
+        return self._services.monitoring.performance(self.name, grain, start, end)
 
     def publish_dataset(
         self,
@@ -453,6 +436,8 @@ class Model(LateLog):
                 call_timeout_s.
             InvalidArgumentError: `nan` is neither "null" nor "keep".
         """
+        from headrace.uploading import Wanted  # noqa: PLC0415 -- as the parts of services.py
+
         wanted = Wanted(
             source=source,
             name=name,
@@ -464,7 +449,7 @@ class Model(LateLog):
             allow_rejected=allow_rejected,
             nan=nan,
         )
-        return self._datasets.upload(wanted)
+        return self._services.datasets.upload(wanted)
 
     def complete_dataset(
         self,
@@ -500,8 +485,10 @@ class Model(LateLog):
                 call_timeout_s.
             InvalidArgumentError: As publish_dataset, or `kind` is none of the two.
         """
-        if kind not in _PARTS:
-            raise InvalidArgumentError(f"kind={kind!r}: {' or '.join(map(repr, _PARTS))}")
+        from headrace.uploading import PARTS, Wanted  # noqa: PLC0415 -- as the parts of services.py
+
+        if kind not in PARTS:
+            raise InvalidArgumentError(f"kind={kind!r}: {' or '.join(map(repr, PARTS))}")
         late = batch_pb2.RECORD_KIND_INFLUENCES if kind == "influences" else None
         wanted = Wanted(
             source=source,
@@ -511,10 +498,10 @@ class Model(LateLog):
             roles=_roles(event_id, None, None, predictions, labels, late=late),
             info=self.info,
             expected_rows=expected_rows,
-            part=_PARTS[kind],
+            part=PARTS[kind],
             nan=nan,
         )
-        return self._datasets.upload(wanted)
+        return self._services.datasets.upload(wanted)
 
     def set_baseline(self, name: str | None) -> ModelInfo:
         """Name the dataset that this model's drift is measured against; None: none. Returns the model as it is now.
@@ -523,7 +510,7 @@ class Model(LateLog):
             ServiceError: There is no such dataset of this model (DATASET_NOT_FOUND), or the service is away for
                 call_timeout_s.
         """
-        self.info = self._datasets.set_baseline(self.name, name)
+        self.info = self._services.datasets.set_baseline(self.name, name)
         return self.info
 
     def drift(self, start: TimeLike | None = None, end: TimeLike | None = None) -> list[dict[str, Any]]:
@@ -532,7 +519,7 @@ class Model(LateLog):
         Arguments and errors as of volume. A row has `bucket` (the day), `column_name`, `dataset`, `rows`,
         `baseline_rows`, `psi`, `js_distance` and `refreshed_at`.
         """
-        return self._monitoring.drift(self.name, start, end)
+        return self._services.monitoring.drift(self.name, start, end)
 
     def delete_events(
         self,
@@ -561,7 +548,7 @@ class Model(LateLog):
                 away.
             ClosedError: The client is closed.
         """
-        return self._deletions.delete_events(self.name, event_ids, start=start, end=end, confirm=confirm)
+        return self._services.deletions.delete_events(self.name, event_ids, start=start, end=end, confirm=confirm)
 
 
 def _wired(probabilities: Mapping[str, float] | None, media: Media | None) -> Mapping[str, object]:

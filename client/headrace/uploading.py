@@ -34,6 +34,13 @@ _CHUNK_ROWS = 10_000
 _TICK_S = 0.5
 
 
+PARTS = {
+    "columns": dataset_service_pb2.DATASET_PART_COMPLETION,
+    "influences": dataset_service_pb2.DATASET_PART_INFLUENCES,
+}
+"""What a dataset's rows may be completed with, by the user's word."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A dataset that is to be published, or completed.

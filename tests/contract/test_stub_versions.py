@@ -22,7 +22,8 @@ from headrace.v1 import (
 from headrace.testing import FakeService
 
 with FakeService() as service, headrace.connect(service.address) as client:
-    schema = headrace.Schema(features={"x": "float64"}, predictions={"score": "float64"}, labels={"late": "bool"})
+    features = {"x": "float64", "text": "string"}
+    schema = headrace.Schema(features=features, predictions={"score": "float64"}, labels={"late": "bool"})
     model = client.register(schema, name="m", version="v1")
     event_id = model.log({"x": 1.0}, prediction=0.5)
     client.flush(10)

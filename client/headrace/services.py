@@ -1,0 +1,131 @@
+"""What a client asks of the service beside sending rows: the registry, reading back, datasets, jobs, dead letters.
+
+A model server that only logs needs none of it, so each part is imported and made when it is first asked for: all of it
+at once would double the time that `import headrace` takes. Two threads that ask first at the same moment get the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headrace.calls import Calls
+from headrace.result_stream import ResultStreams
+
+if TYPE_CHECKING:
+    from headrace.channel import Link
+    from headrace.datasets import Datasets
+    from headrace.dead_letters import DeadLetters
+    from headrace.deadline import Deadline
+    from headrace.deletions import Deletions
+    from headrace.jobs import Jobs
+    from headrace.monitoring import Monitoring
+    from headrace.reader import Reader
+    from headrace.registry import Registry
+    from headrace.settings import Settings
+    from headrace.validating import Validator
+
+Part = TypeVar("Part")
+
+# ruff: noqa: PLC0415 -- imported when first asked for, as said above
+
+
+class Services:
+    """The parts of one client, over its two ways to ask.
+
+    Attributes:
+        calls: Unary calls.
+        streams: Calls that are answered by a stream.
+    """
+
+    def __init__(self, link: Link, project: str, settings: Settings) -> None:
+        self.calls = Calls(link, project, settings)
+        self.streams = ResultStreams(link, settings)
+        self._link = link
+        self._settings = settings
+        self._parts: dict[str, Any] = {}
+
+    def _part(self, name: str, make: Callable[[], Part]) -> Part:
+        """Return a part, made now if nobody has asked for it before."""
+        made: Part | None = self._parts.get(name)
+        return made if made is not None else self._parts.setdefault(name, make())
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of models."""
+        from headrace.registry import Registry
+
+        return self._part("registry", lambda: Registry(self.calls))
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Rows the service refused and keeps."""
+        from headrace.dead_letters import DeadLetters
+
+        return self._part("dead_letters", lambda: DeadLetters(self.calls))
+
+    @property
+    def monitoring(self) -> Monitoring:
+        """Volume, performance and drift."""
+        from headrace.monitoring import Monitoring
+
+        return self._part("monitoring", lambda: Monitoring(self.calls))
+
+    @property
+    def validator(self) -> Validator:
+        """Verdicts without writing."""
+        from headrace.validating import Validator
+
+        return self._part("validator", lambda: Validator(self.calls, self._settings))
+
+    @property
+    def reader(self) -> Reader:
+        """Events read back."""
+        from headrace.reader import Reader
+
+        return self._part("reader", lambda: Reader(self.calls, self.streams))
+
+    @property
+    def jobs(self) -> Jobs:
+        """What the service does in the background."""
+        from headrace.jobs import Jobs
+
+        return self._part("jobs", lambda: Jobs(self.calls))
+
+    @property
+    def deletions(self) -> Deletions:
+        """Events deleted."""
+        from headrace.deletions import Deletions
+
+        return self._part("deletions", lambda: Deletions(self.calls, self.jobs))
+
+    @property
+    def datasets(self) -> Datasets:
+        """Datasets, and what is being uploaded."""
+        from headrace.datasets import Datasets
+
+        return self._part(
+            "datasets", lambda: Datasets(self.calls, self.jobs, self._link, self._settings.call_timeout_s)
+        )
+
+    def finish(self, deadline: Deadline) -> None:
+        """Wait until what is being uploaded has ended; as Datasets.finish."""
+        if "datasets" in self._parts:
+            self.datasets.finish(deadline)
+
+    def close(self) -> None:
+        """Let go of connections; what waits for an answer is told so."""
+        self.calls.close()
+        self.streams.close()
+
+    def before_fork(self) -> None:
+        """Leave the network while the process forks."""
+        if "datasets" in self._parts:
+            self.datasets.before_fork()
+        self.calls.before_fork()
+        self.streams.end_all()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew."""
+        self.calls.after_fork_in_child()
+        self.streams.after_fork_in_child()
