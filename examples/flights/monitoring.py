@@ -37,7 +37,7 @@ SCHEMA = headrace.Schema(
 MIDYEAR = datetime(2013, 7, 1, tzinfo=UTC)
 REVISED_AIRPORT, TAXIED_MINUTES = "BOS", 10
 WATCHED = ("dep_delay", "carrier")
-FRESH_S = 300.0  # how long roll-ups may take to follow
+FRESH_S = 900.0  # how long roll-ups may take to follow
 
 Row = dict[str, Any]
 console = Console()
