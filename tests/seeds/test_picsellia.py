@@ -7,14 +7,21 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
+import headrace
 from support.documentation_page import DocumentationPage
 
 
-async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], database: asyncpg.Connection) -> None:
+async def test_the_page(
+    run: Callable[[str], Awaitable[DocumentationPage]], database: asyncpg.Connection, client: headrace.Client
+) -> None:
     page = await run("picsellia")
     names, (shadows, (latency,)) = page.names, page.rows
     event_id, predicted = names["event_id"], names["predicted"]
+    model = client.model("parts inspection")
+    assert model.event(names["small"]).values["media_bytes"] == b"what a camera saw"
     assert names["verdicts"].stored == 1
+    first, *_ = names["verdicts"].event_ids  # made ids, in the order of the rows
+    assert client.model("damage").event(first).values["boxes"]["classes"] == ["scratch"]
     assert {error.reason: error.rows for error in names["verdicts"].errors} == {
         "OBJECT_COUNT": [1],
         "UNKNOWN_CLASS": [2],
@@ -29,9 +36,9 @@ async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], data
     }
     assert predicted.labels["truth"] == {"classes": ["2"]}
     assert [row["event_id"] for row in names["night"]] == [event_id]
-    assert names["statistics"].events.rows.rows == 1
+    assert names["statistics"].events.rows.rows == 2
     stored = await database.fetchrow("SELECT * FROM main.parts_inspection WHERE event_id = $1", event_id)
     assert (stored["media_height"], stored["media_width"], stored["sharpness"]) == (800, 600, 0.93)
     assert (stored["latency_ms"], stored["source"], stored["tags"]) == (257.0, "serving", ["line-4", "night"])
-    assert latency["count"] == 1
+    assert latency["count"] == 2
     assert len(page.cells("Point by point")) == 12

@@ -36,4 +36,4 @@ async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], clie
         return sum(row["labelled"] for row in model.performance()) == 2
 
     await asyncio.to_thread(eventually, measured, within_s=30.0)
-    assert len(page.cells("Point by point")) == 10
+    assert len(page.cells("Point by point")) == 11

@@ -47,4 +47,4 @@ async def test_the_page(
 
     await asyncio.to_thread(eventually, measured, within_s=30.0)
     await asyncio.to_thread(eventually, compared, within_s=30.0)
-    assert len(page.cells("Point by point")) == 12
+    assert len(page.cells("Point by point")) == 13
