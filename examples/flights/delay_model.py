@@ -38,26 +38,45 @@ SCHEMA = headrace.Schema(
     labels=LABELS,
     extras=EXTRAS,
     task="binary_classification",
+    roles={PREDICTION: "score", "late": "target"},
 )
 
 FOLDS = 4
+THREADS = 1  # on a machine that serves as well, several wait for each other more than they work
 
 
 def score(flights: pl.DataFrame) -> pl.DataFrame:
     """Return the flights with a column `late_probability`; those that never left have one, too."""
-    categories = [name for name, kind in FEATURES.items() if kind == "category"]
-    flights = flights.with_columns(pl.col(categories).cast(pl.Categorical))
+    flights = categorized(flights)
     folds = flights.group_by(pl.col("month") % FOLDS)
     return pl.concat(_scored(fold, flights) for _, fold in folds).sort("event_time", "event_id")
 
 
+def categorized(flights: pl.DataFrame) -> pl.DataFrame:
+    """Return the flights with the columns of categories as such, so that all parts of them are coded alike."""
+    return flights.with_columns(
+        pl.col([name for name, kind in FEATURES.items() if kind == "category"]).cast(pl.Categorical)
+    )
+
+
+def trained(flights: pl.DataFrame, rounds: int = 10) -> HistGradientBoostingClassifier:
+    """Return a model that these categorized flights have taught; those of which nobody knows the truth have no say."""
+    known = flights.drop_nulls("late")
+    # The seed makes every run say the same, so that a second replay repeats the first.
+    classifier = HistGradientBoostingClassifier(
+        max_iter=rounds, learning_rate=0.3, early_stopping=False, random_state=0
+    )
+    with threadpool_limits(limits=THREADS):
+        return classifier.fit(known.select(*FEATURES), known["late"])
+
+
+def probabilities(classifier: HistGradientBoostingClassifier, flights: pl.DataFrame) -> pl.Series:
+    """Return what a model says of categorized flights: of each the probability that it arrives late."""
+    with threadpool_limits(limits=THREADS):
+        return pl.Series(PREDICTION, classifier.predict_proba(flights.select(*FEATURES))[:, 1])
+
+
 def _scored(fold: pl.DataFrame, flights: pl.DataFrame) -> pl.DataFrame:
     """Return the flights of some months, scored by what the other months teach."""
-    others = flights.join(fold, on="month", how="anti").drop_nulls("late")
-    # The seed makes every run say the same, so that a second replay repeats the first.
-    classifier = HistGradientBoostingClassifier(max_iter=10, learning_rate=0.3, early_stopping=False, random_state=0)
-    # One thread: on a machine that serves as well, several wait for each other more than they work.
-    with threadpool_limits(limits=1):
-        classifier.fit(others.select(*FEATURES), others["late"])
-        probability = classifier.predict_proba(fold.select(*FEATURES))[:, 1]
-    return fold.with_columns(pl.Series(PREDICTION, probability))
+    classifier = trained(flights.join(fold, on="month", how="anti"))
+    return fold.with_columns(probabilities(classifier, fold))

@@ -1,190 +1,130 @@
-"""What a model's watchers see: half a year in production, measured against the half before it.
+"""Monitoring a model through half a year: baseline, drift, performance, influences, a shadow, labels revised.
 
-January to June is the baseline dataset, July to December production. Labels come when flights land, influences a day
-after their flights, a shadow model's scores afterwards for a tenth of them; then the labels of one airport are revised.
-Every figure that the service shows is compared with what pandas computes of the same rows (by_pandas.py).
+The first half of 2013 is the baseline, the second half production. What headrace says of it is set beside what pandas
+computes of the same flights; the exit code is 0 when both agree in every figure.
 
 Usage: make demo-monitoring, or python -m examples.flights.monitoring --help
 """
 
 import argparse
+import asyncio
+import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-import numpy as np
+import asyncpg
 import pandas as pd
-import polars as pl
 from rich.console import Console
-from rich.table import Table
+from rich.logging import RichHandler
 
 import headrace
-from examples.flights import by_pandas, delay_model
-from examples.flights.replay import EVENT_COLUMNS, LABEL_COLUMNS
-from examples.flights.timetable import landed, read_flights
+from examples.flights import delay_model, joined_view, read_back, recomputed, second_half
+from examples.flights.agreement import Figure, table
+from examples.flights.half_years import HalfYears, half_years
+from examples.flights.timetable import read_flights
 
-BASELINE, SHADOW = "first-half-2013", "shadow-2"
-SCHEMA = headrace.Schema(
-    features=delay_model.FEATURES,
-    predictions={delay_model.PREDICTION: "float64"},
-    labels=delay_model.LABELS,
-    extras=delay_model.EXTRAS,
-    task="binary_classification",
-    roles={delay_model.PREDICTION: "score", "late": "target"},
-)
-MIDYEAR = datetime(2013, 7, 1, tzinfo=UTC)
-REVISED_AIRPORT, TAXIED_MINUTES = "BOS", 10
-WATCHED = ("dep_delay", "carrier")
-FRESH_S = 900.0  # how long roll-ups may take to follow
+REGISTER_S = 10.0
+PAUSE_S = 1.0
 
-Row = dict[str, Any]
 console = Console()
 
 
 def main() -> int:
-    """Run it; return the exit code, 0 when every figure is what pandas says."""
-    parser = argparse.ArgumentParser(prog="make demo-monitoring", description="A model's monitoring, checked.")
+    """Run it; return the exit code."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    given = arguments()
+    try:
+        return monitoring(given)
+    except (headrace.HeadraceError, joined_view.UnreachableError, OSError, asyncpg.PostgresError) as error:
+        console.print(str(error), style="red", markup=False)
+        if isinstance(error, headrace.ServiceError) and error.retryable:
+            console.print(f"No headrace answers at {given.address}: run [bold]make run[/] first, in another terminal.")
+    except KeyboardInterrupt:
+        console.print("stopped; what has a verdict stays")
+    return 1
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(prog="make demo-monitoring", description="Monitor a model through half a year.")
     parser.add_argument("--address", default="localhost:50051", help="of the service (default: %(default)s)")
-    parser.add_argument("--days", type=int, default=184, help="of each half, next to July (default: all)")
-    given = parser.parse_args()
-    flights = delay_model.score(read_flights())
-    span = timedelta(days=given.days)
-    baseline = flights.filter(pl.col("event_time").is_between(MIDYEAR - span, MIDYEAR, closed="left"))
-    production = flights.filter(pl.col("event_time").is_between(MIDYEAR, MIDYEAR + span, closed="left"))
-    with headrace.connect(given.address) as client:
-        # Labels are revised at the end, so each run has a model of its own.
-        name = f"flight_watch_{datetime.now(UTC):%Y%m%d_%H%M%S}"
-        model = client.register(SCHEMA, name=name, version=delay_model.VERSION)
-        faults = list(watched(model, baseline, production))
+    parser.add_argument("--database-url", help="of its database (default: what `headrace db url` says)")
+    parser.add_argument("--days", type=int, help="only so many days before and after the first of July (default: all)")
+    parser.add_argument(
+        "--patience", type=float, default=900.0, help="seconds that roll-ups may be behind the rows (default: 900)"
+    )
+    return parser.parse_args()
+
+
+def monitoring(given: argparse.Namespace) -> int:
+    """Replay the second half, read back what headrace says of it, and compare."""
+    halves = half_years(read_flights(), given.days)
+    console.print(f"{len(halves.baseline):,} flights are the baseline, {len(halves.production):,} are production")
+    with headrace.connect(given.address, settings=headrace.Settings(call_timeout_s=REGISTER_S)) as client:
+        model = client.register(delay_model.SCHEMA, name=model_name(given.days), version=delay_model.VERSION)
+        url = given.database_url or joined_view.database_url()
+        start = time.monotonic()
+        faults = list(replayed(model, halves))
+        console.print(f"replayed in {time.monotonic() - start:.1f} s")
+        start = time.monotonic()
+        figures = list(rolled_up(model, halves, given.patience))
+        console.print(f"roll-ups read {time.monotonic() - start:.1f} s after the last row")
+    figures += came_late(url, model.name, halves)
+    console.print(table(figures))
     for fault in faults:
         console.print(fault, style="red", markup=False)
-    console.print(f"{len(faults)} figures differ from pandas'")
-    return 1 if faults else 0
+    return 0 if not faults and all(figure.agrees for figure in figures) else 1
 
 
-def watched(model: headrace.Model, baseline: pl.DataFrame, production: pl.DataFrame) -> Iterator[str]:
-    """Send everything in the order of a year, and yield what the service shows otherwise than pandas."""
-    name_baseline(model, baseline)
-    model.publish(production.select(EVENT_COLUMNS))
-    labels = landed(production)
-    model.publish(labels.select(LABEL_COLUMNS), update=True)
-    attach_influences(model, production)
-    shadows = attach_shadow(model, production)
-
-    frame = labels.rename({delay_model.PREDICTION: "score"}).to_pandas()
-    yield from check_performance(model, frame, shadows.to_pandas())
-    yield from check_drift(model, baseline.to_pandas(), production.to_pandas())
-    yield from check_revision(model, frame)
+def model_name(days: int | None) -> str:
+    """Return the name of a model of this run's own; the same for the next run of as many days."""
+    return "late_flights" if days is None else f"late_flights_{days}_days"
 
 
-def name_baseline(model: headrace.Model, baseline: pl.DataFrame) -> None:
-    """Publish the dataset, and have drift measured against it."""
-    model.publish_dataset(baseline.select(EVENT_COLUMNS), name=BASELINE, expected_rows=len(baseline)).wait()
-    model.set_baseline(BASELINE)
-    console.print(f"{len(baseline):,} flights are the baseline {BASELINE!r}")
-
-
-def attach_influences(model: headrace.Model, production: pl.DataFrame) -> None:
-    """Say of each flight of the first day, a day later, what moved its score: distances from the mean, scaled."""
-    day = production.filter(pl.col("event_time") < production["event_time"][0] + timedelta(days=1))
-    scale = {"dep_delay": 0.01, "hour": 0.005, "distance": -0.00001}
-    shares = [
-        ((pl.col(name) - pl.col(name).mean()) * factor).fill_null(0.0).alias(name) for name, factor in scale.items()
+def replayed(model: headrace.Model, halves: HalfYears) -> Iterator[str]:
+    """Publish everything; yield in words what was not stored as it was sent."""
+    second_half.publish_baseline(model, halves.baseline)
+    results = [
+        *second_half.publish_days(model, halves),
+        second_half.publish_shadow(model, halves),
+        second_half.publish_revision(model, halves),
     ]
-    model.publish(day.select("event_id", "event_time", *shares), kind="influences")
-    console.print(f"{len(day):,} flights have influences, a day late")
+    for verdict in ("conflict", "rejected", "parked"):
+        if rows := sum(getattr(result, verdict) for result in results):
+            yield f"{rows:,} rows: {verdict}"
+    yield from (f"{error.reason}: {error.message}" for result in results for error in result.errors)
 
 
-def attach_shadow(model: headrace.Model, production: pl.DataFrame) -> pl.DataFrame:
-    """Attach the scores of a simpler model to every tenth flight; returns them by the flights' ids."""
-    tenth = production.gather_every(10).select(
-        "event_id",
-        "event_time",
-        variant=pl.lit(SHADOW),
-        late_probability=1 / (1 + (1 - pl.col("dep_delay") / 15).exp()),
-    )
-    tenth = tenth.with_columns(pl.col("late_probability").fill_null(0.5))
-    model.publish(tenth, kind="variants")
-    console.print(f"{len(tenth):,} flights have a score of {SHADOW!r}, too")
-    return tenth
+def rolled_up(model: headrace.Model, halves: HalfYears, patience_s: float) -> list[Figure]:
+    """Compare the roll-ups, again and again until they agree: they follow the rows by some seconds."""
+    expected = recomputed.rolled_up(halves)
+    deadline = time.monotonic() + patience_s
+    while True:
+        said = read_back.rolled_up(model)
+        figures = list(compared(said, expected))
+        if all(figure.agrees for figure in figures) or time.monotonic() > deadline:
+            return figures
+        time.sleep(PAUSE_S)
 
 
-def check_performance(model: headrace.Model, labels: pd.DataFrame, shadows: pd.DataFrame) -> Iterator[str]:
-    """Compare the performance of each day, of all flights and of champion and shadow on the same tenth."""
-    scored = labels.merge(shadows[["event_id", "late_probability"]], on="event_id")
-    wanted = len(labels) + 2 * len(scored)
-    rows = fresh(model.performance, lambda rows: sum(row["labelled"] for row in rows) == wanted)
-    show("performance by day", [row for row in rows if not row["among"]], "accuracy", "recall", "auc", "log_loss")
-    groups = {
-        (False, ""): labels,
-        (False, SHADOW): scored,
-        (True, SHADOW): scored.assign(score=scored.late_probability),
-    }
-    for row in rows:
-        of_group = groups[row["is_shadow"], row["among"]]
-        expected = by_pandas.performance(of_group[of_group.event_time.dt.floor("D") == row["bucket"]])
-        tolerances = {"auc": (row["auc_error"] or 0.0) + 1e-9}
-        yield from differences(f"{row['bucket']:%F} {row['among']}", row, expected, tolerances)
+def came_late(url: str, model: str, halves: HalfYears) -> Iterator[Figure]:
+    """Compare what came late: influences, what was known in the middle of it all, labels before and after revision."""
+    days = halves.production["day"].unique().sort()
+    evening = pd.Timestamp(days[len(days) // 2])
+    said = asyncio.run(read_back.came_late(url, model, evening.to_pydatetime()))
+    for figure in compared(said, recomputed.came_late(halves, evening)):
+        yield from figure.one_by_one()
 
 
-def check_drift(model: headrace.Model, baseline: pd.DataFrame, production: pd.DataFrame) -> Iterator[str]:
-    """Compare the drift of the watched columns on each day."""
-    days = production.groupby(production.event_time.dt.floor("D"))
-    rows = fresh(model.drift, lambda rows: {row["bucket"] for row in rows} >= set(days.groups))
-    rows = [row for row in rows if row["column_name"] in WATCHED]
-    for column in WATCHED:
-        show(f"drift of {column}", [row for row in rows if row["column_name"] == column], "psi", "js_distance")
-    for row in rows:
-        column = str(row["column_name"])
-        day: pd.Series[Any] = days.get_group(row["bucket"])[column]
-        expected = by_pandas.drift(baseline[column], day)
-        yield from differences(f"{row['bucket']:%F} {column}", row, expected, {})
-
-
-def check_revision(model: headrace.Model, labels: pd.DataFrame) -> Iterator[str]:
-    """Revise one airport's labels, and read them as they are and as they were known before."""
-    before = datetime.now(UTC)
-    airport = labels[labels.dest == REVISED_AIRPORT]
-    revised = airport.assign(arr_delay=airport.arr_delay - TAXIED_MINUTES, source="audit")
-    revised = revised.assign(late=revised.arr_delay > 15)
-    model.publish(revised[["event_id", "event_time", "source", "arr_delay", "late"]], update=True)
-    bounds = (labels.event_time.min().to_pydatetime(), labels.event_time.max().to_pydatetime() + timedelta(days=1))
-    columns = ["dest", "late"]
-    for moment, truth in ((None, revised), (before, airport)):
-        read = model.events(*bounds, has_label=True, as_of=moment, columns=columns).to_pandas()
-        ours = int(read[read.dest == REVISED_AIRPORT].late.sum())
-        when = "now" if moment is None else "as known before"
-        console.print(f"late to {REVISED_AIRPORT} {when}: {ours:,} of {len(airport):,}")
-        if ours != int(truth.late.sum()):
-            yield f"late to {REVISED_AIRPORT} {when}: {ours}, and pandas says {int(truth.late.sum())}"
-
-
-def fresh(read: Callable[[], list[Row]], is_fresh: Callable[[list[Row]], bool]) -> list[Row]:
-    """Read until the roll-ups have followed the rows, or the time is over."""
-    deadline = time.monotonic() + FRESH_S
-    while not is_fresh(rows := read()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return rows
-
-
-def differences(what: str, ours: Row, theirs: dict[str, float], tolerances: dict[str, float]) -> Iterator[str]:
-    """Yield each measure that is further from pandas' than it may be."""
-    for name, expected in theirs.items():
-        shown = float("nan") if ours[name] is None else float(ours[name])
-        if not np.isclose(shown, expected, rtol=0, atol=tolerances.get(name, 1e-9), equal_nan=True):
-            yield f"{what}: {name} {shown}, and pandas says {expected}"
-
-
-def show(title: str, rows: Iterable[Row], *measures: str) -> None:
-    """Print a week of rows."""
-    table = Table(title=title)
-    for name in ("day", *measures):
-        table.add_column(name, justify="right")
-    for row in list(rows)[:7]:
-        table.add_row(f"{row['bucket']:%F}", *("" if row[name] is None else f"{row[name]:.4f}" for name in measures))
-    console.print(table)
+def compared(said: Mapping[str, pd.Series], expected: Mapping[str, pd.Series]) -> Iterator[Figure]:
+    """Set what headrace says beside what pandas says; an AUC comes with what it may differ by."""
+    for name, series in expected.items():
+        group, _, measure = name.rpartition(": ")
+        allowed = said[": ".join(filter(None, (group, "auc_error")))] if measure == "auc" else 0.0
+        yield Figure(name, said[name], series, allowed)
 
 
 if __name__ == "__main__":
