@@ -282,7 +282,7 @@ class Model(LateLog):
     def events_by_id(self, event_ids: Sequence[str], *, as_of: TimeLike | None = None) -> list[Event]:
         """Return the events with these ids, in the order of the ids; ids without an event are left out.
 
-        Columns of bytes are left out, too, where there are several ids.
+        Of several ids, columns of bytes are left out, too: event() has them.
 
         Args:
             event_ids: Any number of ids; they are asked for 500 at a time.

@@ -59,6 +59,7 @@ def conversation(client: headrace.Client) -> list[Verdicts]:
     publish(event("e"), event("e"), event("f", stops=1), event("f", stops=2))
     publish(event("g", distance="far"), event("h", stops=1.5), event("i", carrier=7), event("j", embedding=[1.0]))
     publish(event("k", speed=1.0), event("l", late=True), event("m", observed_time=AT), event("x" * 129), event(""))
+    publish(*(event("n", media_bytes=media) for media in (b"\0", b"\0", b"\1")))
     publish({"distance": 1.0}, {"distance": 2.0})
     publish({"event_id": "a", "late": True}, {"event_id": "nowhere", "late": False}, update=True)
     publish({"event_id": "a", "late": True}, {"event_id": "nowhere", "late": False}, update=True)

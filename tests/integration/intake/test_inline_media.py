@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -175,6 +177,7 @@ async def test_the_sdk_logs_publishes_and_reads_media(service: ServiceProcess, d
             model.log_label("a", ok=True)
             client.flush(30)
             assert client.stats().rejected == 0
+            assert model.publish(rows, predictions="p", validate_only=True).duplicate == 1
             event = model.event("a")
             assert (event.values["media_bytes"], event.values["media_height"]) == (IMAGE, 8)
             assert "media_bytes" not in model.events_by_id(["a", "c"])[0].values
@@ -184,6 +187,10 @@ async def test_the_sdk_logs_publishes_and_reads_media(service: ServiceProcess, d
             assert {row["event_id"]: row["media_bytes"] for row in wanted} == expected
             table = wanted.to_arrow()
             assert dict(zip(table["event_id"].to_pylist(), table["media_bytes"].to_pylist(), strict=True)) == expected
+
+        with urllib.request.urlopen(f"http://{service.http}/v1/models/images/events/a", timeout=20) as answer:
+            (shown,) = json.load(answer)["events"]
+            assert shown["media_bytes"] == base64.b64encode(IMAGE).decode()
 
     await asyncio.to_thread(run)
     joined = await database.fetchrow("SELECT media_bytes, ok FROM main.images_joined WHERE event_id = 'a'")
