@@ -54,19 +54,23 @@ class Figure:
 
 
 def table(figures: Sequence[Figure]) -> Table:
-    """Return all figures; of those by day the mean is shown, and what is furthest apart on any day."""
+    """Return all figures; of those by day the mean, and by how much the two are apart on the day they differ most."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("figure", no_wrap=True)
-    for heading in ("days", "headrace", "pandas", "furthest apart"):
+    for heading in ("days", "headrace", "pandas", "apart"):
         result.add_column(heading, justify="right")
     result.add_column("agree")
     for figure in figures:
         result.add_row(
             figure.name,
             f"{len(figure.pandas)}" if len(figure.pandas) > 1 else "",
-            f"{figure.headrace.mean():,.4f}",
-            f"{figure.pandas.mean():,.4f}",
+            _shown(figure.headrace.mean()),
+            _shown(figure.pandas.mean()),
             f"{figure.furthest:.1e}",
             "yes" if figure.agrees else "[bold red]no",
         )
     return result
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:,.4f}"
