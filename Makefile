@@ -60,8 +60,9 @@ demo: setup ## in a second terminal: a year of flights through the service, scor
 demo-monitoring: setup ## half a year of flights watched against the half before it, every figure checked by pandas
 	$(BIN)/python -m examples.flights.monitoring
 
-test: setup ## run every test: unit, contract, and against a real TimescaleDB (under 8 minutes on two cores)
-	$(BIN)/pytest $(PYTEST_ARGS)
+# Two at a time, a database each: most tests wait, for a commit or a process. Tests of one file stay together.
+test: setup ## run every test: unit, contract, and against a real TimescaleDB
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: setup ## run the tests that need no database
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)

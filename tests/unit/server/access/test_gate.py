@@ -58,7 +58,11 @@ async def test_with_keys_the_caller_is_whom_the_key_says_and_health_is_open():
     assert (await enter(Gate(Directory()), "/grpc.health.v1.Health/Check", "")).key_id == ""
 
 
-@pytest.mark.parametrize("text", ["", "Bearer", "Bearer ", "Basic eDp5", TEXT.shown(), BEARER + "x"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "Bearer", "Bearer ", "Basic eDp5", TEXT.shown(), BEARER + "x"],
+    ids=["nothing", "a scheme", "no key", "another scheme", "no scheme", "a damaged key"],
+)
 async def test_what_is_no_credential_is_refused(text):
     with pytest.raises(CredentialInvalidError):
         await enter(Gate(Directory()), authorization=text)

@@ -25,7 +25,7 @@ def test_the_example_of_the_rfc() -> None:
     [
         "",
         "flight",
-        str(uuid4()),
+        "147d7c5f-0463-453f-b655-6e7d0e1b2a68",
         RFC_EXAMPLE.replace("-", ""),
         RFC_EXAMPLE.replace("-", "_"),
         RFC_EXAMPLE.replace("7CC3", "8CC3"),
