@@ -19,7 +19,7 @@ OUTAGES = (
     asyncpg.ReadOnlySQLTransactionError,  # 25006: a primary that became a standby
     asyncpg.LockNotAvailableError,  # 55P03
     asyncpg.TransactionRollbackError,  # 40
-    asyncpg.TargetServerAttributeNotMatched,  # every host is a standby
+    asyncpg.InternalClientError,  # answers it cannot follow: the connection broke in the middle of one
 )
 
 

@@ -251,7 +251,6 @@ ROWS: dict[str, Bad] = {
         lambda model: json_batch(events(2), model="m" * 9_000), {("UNKNOWN_MODEL", ""): [0, 1]}, whole=True
     ),
     "unspecified kind": Bad(json_rows({}, {}, kind="UNSPECIFIED"), {("UNKNOWN_KIND", ""): [0, 1]}, model=ANY),
-    "reserved kind": Bad(json_rows({}, {}, kind="INFLUENCES"), {("UNKNOWN_KIND", ""): [0, 1]}, model=ANY),
     "too many rows": Bad(
         lambda model: json_batch([{"event_id": f"e{row}"} for row in range(MAX_ROWS + 1)], model=model),
         {("BATCH_TOO_LARGE", ""): list(range(MAX_ROWS + 1))},

@@ -204,7 +204,7 @@ async def test_a_client_that_vanishes_while_it_is_told_something_is_no_defect(
         for seq in range(1, 11):
             await deaf.batch(json_batch(rows, seq=seq))
         # All of it is settled, and the acks are more than the client takes before it reads.
-        await until_metric(service, "headrace_inflight_batches", 0)
+        await until_metric(service, "headrace_inflight_batches", 0, within_s=60)
         deaf.call.cancel()
     await until_metric(service, "headrace_stream_active", 0)
     assert not [line for line in service.logs if line.get("event") == "defect"]

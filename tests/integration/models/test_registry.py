@@ -147,6 +147,7 @@ async def test_update_adds_typed_columns_to_the_tables(registry: Registry, conne
         "float64": "double precision",
         "string": "text",
         "category": "text",
+        "bytes": "bytea",
         "timestamp": "timestamp with time zone",
         "vector": "real[]",
         "string_list": "text[]",
