@@ -39,28 +39,20 @@ from headrace.media import Media
 from headrace.model import Model
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
-from headrace.schema import (
-    Column,
-    ColumnKind,
-    EventIdType,
-    Identity,
-    ModelInfo,
-    Schema,
-    UnknownColumns,
-    ValueType,
-)
 from headrace.settings import Overflow, Settings
-from headrace.tasks import ColumnRole, TaskType
 from headrace.version import __version__
 
-# What only readers and operators use is imported when it is first named: a model server starts without it.
+# What only readers, operators and whoever registers models use is imported when it is first named: a model server
+# starts without it.
 if _TYPE_CHECKING:
     from headrace.datasets import Dataset
     from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
     from headrace.delivery import ProducerDelivery, SeqGap
     from headrace.events import Event, Events
     from headrace.jobs import Job, JobState
+    from headrace.schema import Column, ColumnKind, EventIdType, Identity, ModelInfo, Schema, UnknownColumns, ValueType
     from headrace.statistics import ModelStatistics, RowCount, TableStatistics
+    from headrace.tasks import ColumnRole, TaskType
 
 _HOMES = {
     **dict.fromkeys(("Dataset",), "headrace.datasets"),
@@ -103,6 +95,11 @@ _HOMES = {
         ),
         "headrace.statistics",
     ),
+    **dict.fromkeys(
+        ("Column", "ColumnKind", "EventIdType", "Identity", "ModelInfo", "Schema", "UnknownColumns", "ValueType"),
+        "headrace.schema",
+    ),
+    **dict.fromkeys(("ColumnRole", "TaskType"), "headrace.tasks"),
 }
 
 __all__ = [

@@ -388,9 +388,9 @@ class AsyncClient:
         *,
         name: str,
         version: str = "",
-        identity: Identity = Identity.UNIQUE,
-        event_id_type: EventIdType = EventIdType.TEXT,
-        unknown_columns: UnknownColumns = UnknownColumns.REJECT,
+        identity: Identity | None = None,
+        event_id_type: EventIdType | None = None,
+        unknown_columns: UnknownColumns | None = None,
     ) -> AsyncModel:
         """Make a model, or add a version and new columns to it; as Client.register."""
         model = await in_thread(

@@ -8,7 +8,6 @@ uses them: one made before a fork is never used after it.
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import itertools
 import os
 import random
@@ -111,6 +110,8 @@ def is_loopback(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True
+    import ipaddress  # noqa: PLC0415 -- asked for only where a key or a key file goes with the address
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

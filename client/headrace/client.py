@@ -21,12 +21,9 @@ from headrace.lane import Lane, ToTable, stats_of
 from headrace.late_rows import late_table
 from headrace.model import Model
 from headrace.notices import Notices
-from headrace.plan import Roles
-from headrace.publishing import Publisher
 from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.rows import event_table
-from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 from headrace.services import Services
 from headrace.settings import Settings
 from headrace.table import Header
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.dead_letters import DeadLetters
     from headrace.delivery import ProducerDelivery
     from headrace.jobs import Job, JobState
+    from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
 
 
 class Client:
@@ -60,8 +58,7 @@ class Client:
         self._notices = Notices(self.settings.warn_interval_s, on_result=on_result, on_error=on_error, on_drop=on_drop)
         self._events = self._lane("events", attrgetter("events_header"), event_table, project)
         self._late = self._lane("late", attrgetter("header"), late_table, project)
-        self._publisher = Publisher(self._events, self._late)
-        self._services = Services(link, project, self.settings)
+        self._services = Services(link, project, self.settings, self._events, self._late)
         self._models: dict[tuple[str, str], Model] = {}
         self._is_closed = False
         lifetime.watch(self)
@@ -107,9 +104,9 @@ class Client:
         *,
         name: str,
         version: str = "",
-        identity: Identity = Identity.UNIQUE,
-        event_id_type: EventIdType = EventIdType.TEXT,
-        unknown_columns: UnknownColumns = UnknownColumns.REJECT,
+        identity: Identity | None = None,
+        event_id_type: EventIdType | None = None,
+        unknown_columns: UnknownColumns | None = None,
     ) -> Model:
         """Make a model with its tables, or add a version and new columns to one that is there; return its handle.
 
@@ -119,9 +116,9 @@ class Client:
             schema: The model's columns.
             name: Name of the model, 1–48 characters after folding to [a-z][a-z0-9_]*.
             version: Version this handle logs under.
-            identity: How repeated events are recognised; fixed from now on.
-            event_id_type: Type of event ids; fixed from now on.
-            unknown_columns: What happens to columns that are not registered.
+            identity: How repeated events are recognised; fixed from now on. Default: UNIQUE.
+            event_id_type: Type of event ids; fixed from now on. Default: TEXT.
+            unknown_columns: What happens to columns that are not registered. Default: REJECT.
 
         Raises:
             ServiceError: The service refuses (MODEL_INVALID, NAME_INVALID, TYPE_CONFLICT …), or is away for
@@ -237,6 +234,7 @@ class Client:
         Raises:
             ServiceError, InvalidArgumentError, ClosedError: As Model.publish_dataset.
         """
+        from headrace.plan import Roles  # noqa: PLC0415 -- as the parts of services.py
         from headrace.uploading import Wanted, inferred_schema  # noqa: PLC0415 -- as the parts of services.py
 
         self._check_open()
@@ -340,7 +338,7 @@ class Client:
             return
         self._is_closed = True
         lifetime.forget(self)
-        self._publisher.close()
+        self._services.stop_publishing()
         deadline = Deadline.of(timeout)
         errors = []
         for lane in (self._events, self._late):
@@ -417,7 +415,6 @@ class Client:
             version,
             events=self._events,
             late=self._late,
-            publisher=self._publisher,
             services=self._services,
             settings=self.settings,
             sample=self._notices.samples.of(name),

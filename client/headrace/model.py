@@ -17,10 +17,8 @@ from headrace.lane import Lane
 from headrace.late_log import LateLog
 from headrace.late_rows import kind_named
 from headrace.media import Media
-from headrace.plan import Roles
 from headrace.results import PublishResult
 from headrace.sampling import Sample, is_kept
-from headrace.schema import ModelInfo
 from headrace.settings import Settings
 from headrace.table import Header
 from headrace.times import TimeLike, unix_micros
@@ -30,7 +28,8 @@ if TYPE_CHECKING:
     from headrace.events import Event, Events
     from headrace.jobs import Job
     from headrace.monitoring import Grain
-    from headrace.publishing import Publisher
+    from headrace.plan import Roles
+    from headrace.schema import ModelInfo
     from headrace.services import Services
     from headrace.statistics import ModelStatistics
 
@@ -54,7 +53,6 @@ class Model(LateLog):
         *,
         events: Lane,
         late: Lane,
-        publisher: Publisher,
         services: Services,
         settings: Settings,
         sample: Sample,
@@ -65,7 +63,6 @@ class Model(LateLog):
         self.events_header = self.header(batch_pb2.RECORD_KIND_EVENTS)
         self._events = events
         self._buffer = events.buffer
-        self._publisher = publisher
         self._services = services
         self._sample = sample
 
@@ -231,7 +228,7 @@ class Model(LateLog):
         """
         late = kind_named("labels" if update else kind) if update or kind != "events" else None
         roles = _roles(event_id, event_time, features, predictions, labels, late=late)
-        deliver = self._services.validator.validate if validate_only else self._publisher.publish
+        deliver = self._services.validator.validate if validate_only else self._services.publisher.publish
         return deliver(self, source, roles, nan=nan, deadline=Deadline.of(timeout), on_progress=on_progress)
 
     def validate(
@@ -567,6 +564,8 @@ def _roles(
     late: batch_pb2.RecordKind.ValueType | None = None,
 ) -> Roles:
     """Return what the caller said of the columns; one name stands for a list of one."""
+    from headrace.plan import Roles  # noqa: PLC0415 -- as the parts of services.py
+
     return Roles(
         event_id=event_id,
         event_time=event_time,

@@ -34,9 +34,9 @@ class Registry:
         *,
         name: str,
         version: str = "",
-        identity: Identity = Identity.UNIQUE,
-        event_id_type: EventIdType = EventIdType.TEXT,
-        unknown_columns: UnknownColumns = UnknownColumns.REJECT,
+        identity: Identity | None,
+        event_id_type: EventIdType | None,
+        unknown_columns: UnknownColumns | None,
     ) -> ModelInfo:
         """Make a model, or add a version and columns to it; see Client.register."""
         model = schema.to_proto()
@@ -44,9 +44,9 @@ class Registry:
             model_pb2.Model(
                 project=self._calls.project,
                 name=name,
-                identity=identity.value,
-                event_id_type=event_id_type.value,
-                unknown_columns=unknown_columns.value,
+                identity=(identity or Identity.UNIQUE).value,
+                event_id_type=(event_id_type or EventIdType.TEXT).value,
+                unknown_columns=(unknown_columns or UnknownColumns.REJECT).value,
             )
         )
         request = model_service_pb2.RegisterModelRequest(model=model, version=version)

@@ -13,7 +13,6 @@ from headrace.errors import InvalidArgumentError
 from headrace.kinds import Kind, Shape, common_kind, kinds_of_column
 from headrace.rows import EVENT_NAMES
 from headrace.schema_text import describe
-from headrace.sources import Names, first_chunk
 from headrace.tasks import Candidate, ColumnRole, TaskType, inferred_roles
 from headrace.v1 import model_pb2
 
@@ -203,6 +202,8 @@ class Schema:
             InvalidArgumentError: A named column is not there, a column has no value to tell its type or values of
                 several types, or a task or role is unknown.
         """
+        from headrace.sources import first_chunk  # noqa: PLC0415 -- a model server infers nothing
+
         inferred = first_chunk(source).types(_kind_type)
         named = {
             ColumnKind.PREDICTION: _names(predictions),
@@ -370,7 +371,7 @@ def _check_names(columns: Sequence[Column]) -> None:
         raise InvalidArgumentError(f"columns stand twice: {', '.join(twice)}")
 
 
-def _names(given: Names | str | None) -> Sequence[str]:
+def _names(given: Sequence[str] | str | None) -> Sequence[str]:
     return [given] if isinstance(given, str) else given or ()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 from headrace.errors import InvalidArgumentError
 
@@ -29,17 +28,21 @@ class SecretFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], what: str) -> None:
-        self._path = Path(path)
+        self._path = os.fspath(path)
         self._what = what
         try:
-            self._content = self._path.read_bytes()
+            self._content = self._now()
         except OSError as error:
             raise InvalidArgumentError(f"{what}: {self._path} cannot be read: {error.strerror}") from error
+
+    def _now(self) -> bytes:
+        with open(self._path, "rb") as file:  # noqa: PTH123 -- pathlib takes longer to import than half of the SDK
+            return file.read()
 
     def read(self) -> bytes:
         """Return what is in the file now, or was when it could last be read."""
         try:
-            self._content = self._path.read_bytes()
+            self._content = self._now()
         except OSError as error:
             logger.warning("%s: %s cannot be read (%s); going on with what it held", self._what, self._path, error)
         return self._content

@@ -1,4 +1,4 @@
-"""What a client asks of the service beside sending rows: the registry, reading back, datasets, jobs, dead letters.
+"""What a client does beside logging: publishing, the registry, reading back, datasets, jobs, dead letters.
 
 A model server that only logs needs none of it, so each part is imported and made when it is first asked for: all of it
 at once would double the time that `import headrace` takes. Two threads that ask first at the same moment get the same.
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from headrace.deadline import Deadline
     from headrace.deletions import Deletions
     from headrace.jobs import Jobs
+    from headrace.lane import Lane
     from headrace.monitoring import Monitoring
+    from headrace.publishing import Publisher
     from headrace.reader import Reader
     from headrace.registry import Registry
     from headrace.settings import Settings
@@ -38,17 +40,35 @@ class Services:
         streams: Calls that are answered by a stream.
     """
 
-    def __init__(self, link: Link, project: str, settings: Settings) -> None:
+    def __init__(self, link: Link, project: str, settings: Settings, events: Lane, late: Lane) -> None:
         self.calls = Calls(link, project, settings)
         self.streams = ResultStreams(link, settings)
         self._link = link
         self._settings = settings
+        self._lanes = (events, late)
+        self._takes_sources = True
         self._parts: dict[str, Any] = {}
 
     def _part(self, name: str, make: Callable[[], Part]) -> Part:
         """Return a part, made now if nobody has asked for it before."""
         made: Part | None = self._parts.get(name)
         return made if made is not None else self._parts.setdefault(name, make())
+
+    @property
+    def publisher(self) -> Publisher:
+        """Sends whole sources."""
+        from headrace.publishing import Publisher
+
+        publisher = self._part("publisher", lambda: Publisher(*self._lanes))
+        if not self._takes_sources:
+            publisher.close()
+        return publisher
+
+    def stop_publishing(self) -> None:
+        """Take no further source."""
+        self._takes_sources = False
+        if "publisher" in self._parts:
+            self.publisher.close()
 
     @property
     def registry(self) -> Registry:
