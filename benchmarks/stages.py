@@ -107,7 +107,7 @@ class ServiceStages:
         places = np.arange(len(whole))
         prepared: Any = self._kind.landing(self._model).prepare(GroupRows([], whole, np.zeros_like(places), places))
         times.add("encode", begun)
-        return CopyBytes(prepared.columns, prepared.data)
+        return CopyBytes(prepared.rows.columns, prepared.rows.data)  # beside them, the note of their hours
 
 
 async def _model(arena: Arena, name: str) -> ModelSchema:
