@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncpg
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from headrace.v1 import batch_pb2, error_reason_pb2, result_pb2
 from headrace_server.copying import search
+from headrace_server.copying.landing import GroupRows
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import Identity
 from headrace_server.storage.pool import Connect
@@ -44,7 +47,9 @@ async def test_bad_rows_of_ten_thousand_cost_no_other(
     *,
     bad: list[int],
     identity: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(search, "LONGEST_SEARCH_S", 60.0)  # what is shown is the search, not this machine's pace
     session = await open_on(path, opened)
     model = "flight_delay" if identity == "UNIQUE" else "plain"
     await registry.register("main", definition(name=model, identity=Identity[identity]))
@@ -62,6 +67,24 @@ async def test_bad_rows_of_ten_thousand_cost_no_other(
     assert all("positive" in letter["message"] for letter in letters)
     kept = batch_pb2.Batch.FromString(letters[0]["payload"])
     assert kept.model == model
+
+
+async def test_a_cluster_of_bad_rows_is_no_copy_of_all_that_follows_for_each(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    take = GroupRows.take
+
+    def counting(rows: GroupRows, positions: npt.NDArray[np.int64]) -> GroupRows:
+        tried.append(len(positions))
+        return take(rows, positions)
+
+    monkeypatch.setattr(GroupRows, "take", counting)
+    session = await open_on(path, opened)
+    await connection.execute(CHECK)
+    result = await session.send(with_bad(10_000, list(range(100, 140))))
+    assert (result.stored, result.rejected) == (9_960, 40)
+    assert sum(tried) < 4 * 10_000, tried
 
 
 async def test_bad_rows_among_repeats_are_told_apart(
