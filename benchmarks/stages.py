@@ -21,8 +21,8 @@ import pyarrow as pa
 from benchmarks.arena import Arena
 from benchmarks.rows import Row
 from benchmarks.tables import Table
-from headrace.rows import columns_of
-from headrace.table import EncodedBatch, Header, Limits, RowTable, encode
+from headrace.encoding.table import EncodedBatch, Header, Limits, RowTable, encode
+from headrace.logged.rows import columns_of
 from headrace.v1 import batch_pb2
 from headrace_server.copying.landing import GroupRows
 from headrace_server.decoding.decode import decode

@@ -18,7 +18,7 @@ import grpc
 import uvloop
 
 from benchmarks.headrace_paths.wire_stream import METHOD, OPTIONS
-from headrace import wire
+from headrace.encoding import wire
 from headrace.v1 import ingest_service_pb2
 
 STREAMS_A_CONNECTION = 100

@@ -18,7 +18,7 @@ from benchmarks.peers.naive_grpc import as_row
 from benchmarks.rows import Row
 from benchmarks.stages import BATCH_ROWS, encoded_batches
 from benchmarks.tables import Table
-from headrace import wire
+from headrace.encoding import wire
 from headrace.v1 import batch_pb2, ingest_service_pb2
 
 METHOD = "/headrace.v1.IngestService/Ingest"

@@ -18,7 +18,8 @@ from benchmarks.rows import THIRTEEN, Row
 from benchmarks.scale import Scale
 from benchmarks.stages import encoded_batches
 from benchmarks.tables import Table, make_table
-from headrace import Identity, wire
+from headrace import Identity
+from headrace.encoding import wire
 from headrace.v1 import ingest_service_pb2
 
 PAUSE_S = 0.01

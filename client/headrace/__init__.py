@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 # Read by gRPC when it is first imported: without it, a process that has used gRPC cannot use it again after a fork.
 _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
 
-from headrace.channel import Tls
 from headrace.client import Client, connect
+from headrace.connecting.channel import Tls
 from headrace.content_id import content_id
 from headrace.deadline import Deadline
 from headrace.errors import (
@@ -37,25 +37,27 @@ from headrace.errors import (
 from headrace.ids import composite_id, uuid7
 from headrace.media import Media
 from headrace.model import Model
-from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
+from headrace.sending.quarantine import QuarantinedBatch
 from headrace.settings import Overflow, Settings
 from headrace.version import __version__
 
 # What only readers, operators and whoever registers models use is imported when it is first named: a model server
 # starts without it.
 if _TYPE_CHECKING:
-    from headrace.datasets import Dataset
-    from headrace.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
-    from headrace.delivery import ProducerDelivery, SeqGap
-    from headrace.events import Event, Events
-    from headrace.jobs import Job, JobState
-    from headrace.schema import Column, ColumnKind, EventIdType, Identity, ModelInfo, Schema, UnknownColumns, ValueType
-    from headrace.statistics import ModelStatistics, RowCount, TableStatistics
-    from headrace.tasks import ColumnRole, TaskType
+    from headrace.publishing.datasets import Dataset
+    from headrace.reading.events import Event, Events
+    from headrace.reading.statistics import ModelStatistics, RowCount, TableStatistics
+    from headrace.schemas.column import Column, ColumnKind, ValueType
+    from headrace.schemas.model_info import EventIdType, Identity, ModelInfo, UnknownColumns
+    from headrace.schemas.schema import Schema
+    from headrace.schemas.tasks import ColumnRole, TaskType
+    from headrace.services.dead_letters import DeadLetter, DeadLetterRefusal, DeadLetters, LetterFilter, ReplayResult
+    from headrace.services.delivery import ProducerDelivery, SeqGap
+    from headrace.services.jobs import Job, JobState
 
 _HOMES = {
-    **dict.fromkeys(("Dataset",), "headrace.datasets"),
+    **dict.fromkeys(("Dataset",), "headrace.publishing.datasets"),
     **dict.fromkeys(
         (
             "DeadLetter",
@@ -64,28 +66,28 @@ _HOMES = {
             "LetterFilter",
             "ReplayResult",
         ),
-        "headrace.dead_letters",
+        "headrace.services.dead_letters",
     ),
     **dict.fromkeys(
         (
             "ProducerDelivery",
             "SeqGap",
         ),
-        "headrace.delivery",
+        "headrace.services.delivery",
     ),
     **dict.fromkeys(
         (
             "Event",
             "Events",
         ),
-        "headrace.events",
+        "headrace.reading.events",
     ),
     **dict.fromkeys(
         (
             "Job",
             "JobState",
         ),
-        "headrace.jobs",
+        "headrace.services.jobs",
     ),
     **dict.fromkeys(
         (
@@ -93,13 +95,12 @@ _HOMES = {
             "RowCount",
             "TableStatistics",
         ),
-        "headrace.statistics",
+        "headrace.reading.statistics",
     ),
-    **dict.fromkeys(
-        ("Column", "ColumnKind", "EventIdType", "Identity", "ModelInfo", "Schema", "UnknownColumns", "ValueType"),
-        "headrace.schema",
-    ),
-    **dict.fromkeys(("ColumnRole", "TaskType"), "headrace.tasks"),
+    **dict.fromkeys(("Column", "ColumnKind", "ValueType"), "headrace.schemas.column"),
+    **dict.fromkeys(("EventIdType", "Identity", "ModelInfo", "UnknownColumns"), "headrace.schemas.model_info"),
+    **dict.fromkeys(("Schema",), "headrace.schemas.schema"),
+    **dict.fromkeys(("ColumnRole", "TaskType"), "headrace.schemas.tasks"),
 }
 
 __all__ = [

@@ -23,22 +23,25 @@ from typing import Any, Self, Unpack
 
 from headrace import client as sync
 from headrace.awaited import in_thread, tell
-from headrace.channel import Tls
-from headrace.datasets import Dataset
-from headrace.dead_letters import DeadLetter, DeadLetters, LetterFilter, ReplayResult
+from headrace.connecting.channel import Tls
 from headrace.deadline import Deadline
-from headrace.delivery import ProducerDelivery
 from headrace.errors import HeadraceError, UnackedError
-from headrace.events import Event
-from headrace.events_aio import AsyncEvents
-from headrace.jobs import Job, JobState
 from headrace.model import Model
-from headrace.monitoring import Grain
-from headrace.quarantine import QuarantinedBatch
+from headrace.publishing.datasets import Dataset
+from headrace.reading.events import Event
+from headrace.reading.events_aio import AsyncEvents
+from headrace.reading.statistics import ModelStatistics
 from headrace.results import BatchOutcome, PublishResult, Stats
-from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
+from headrace.schemas.column import Column
+from headrace.schemas.model_info import EventIdType, Identity, ModelInfo, UnknownColumns
+from headrace.schemas.schema import Schema
+from headrace.schemas.tasks import TaskLike
+from headrace.sending.quarantine import QuarantinedBatch
+from headrace.services.dead_letters import DeadLetter, DeadLetters, LetterFilter, ReplayResult
+from headrace.services.delivery import ProducerDelivery
+from headrace.services.jobs import Job, JobState
+from headrace.services.monitoring import Grain
 from headrace.settings import Settings
-from headrace.statistics import ModelStatistics
 from headrace.times import TimeLike
 
 

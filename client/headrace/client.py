@@ -14,26 +14,29 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from headrace import lifetime
-from headrace.channel import Link, Tls, is_loopback, parse_addresses
+from headrace.beside_logging import Services
+from headrace.connecting.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.deadline import Deadline
+from headrace.encoding.table import Header
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
-from headrace.lane import Lane, ToTable, stats_of
-from headrace.late_rows import late_table
+from headrace.logged.late_rows import late_table
+from headrace.logged.rows import event_table
 from headrace.model import Model
-from headrace.notices import Notices
-from headrace.quarantine import QuarantinedBatch
 from headrace.results import BatchOutcome, PublishResult, Stats
-from headrace.rows import event_table
-from headrace.services import Services
+from headrace.sending.lane import Lane, ToTable, stats_of
+from headrace.sending.notices import Notices
+from headrace.sending.quarantine import QuarantinedBatch
 from headrace.settings import Settings
-from headrace.table import Header
 
 if TYPE_CHECKING:
-    from headrace.datasets import Dataset
-    from headrace.dead_letters import DeadLetters
-    from headrace.delivery import ProducerDelivery
-    from headrace.jobs import Job, JobState
-    from headrace.schema import Column, EventIdType, Identity, ModelInfo, Schema, TaskLike, UnknownColumns
+    from headrace.publishing.datasets import Dataset
+    from headrace.schemas.column import Column
+    from headrace.schemas.model_info import EventIdType, Identity, ModelInfo, UnknownColumns
+    from headrace.schemas.schema import Schema
+    from headrace.schemas.tasks import TaskLike
+    from headrace.services.dead_letters import DeadLetters
+    from headrace.services.delivery import ProducerDelivery
+    from headrace.services.jobs import Job, JobState
 
 
 class Client:
@@ -234,8 +237,8 @@ class Client:
         Raises:
             ServiceError, InvalidArgumentError, ClosedError: As Model.publish_dataset.
         """
-        from headrace.plan import Roles  # noqa: PLC0415 -- as the parts of services.py
-        from headrace.uploading import Wanted, inferred_schema  # noqa: PLC0415 -- as the parts of services.py
+        from headrace.publishing.upload import Wanted, inferred_schema  # noqa: PLC0415 -- as the parts of beside_logging.py
+        from headrace.sources.plan import Roles  # noqa: PLC0415 -- as the parts of beside_logging.py
 
         self._check_open()
         chosen = [labels] if isinstance(labels, str) else labels
@@ -393,7 +396,7 @@ class Client:
             ServiceError: The service refuses (FILTER_INVALID), or is away for call_timeout_s.
             ClosedError: The client is closed.
         """
-        from headrace.delivery import delivery_reports  # noqa: PLC0415 -- as the parts of services.py
+        from headrace.services.delivery import delivery_reports  # noqa: PLC0415 -- as the parts of beside_logging.py
 
         self._check_open()
         return list(delivery_reports(self._services.calls, producer_id))

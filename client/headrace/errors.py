@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import grpc
 
-    from headrace.jobs import Job
     from headrace.results import PublishResult
+    from headrace.services.jobs import Job
 
 
 class HeadraceError(Exception):

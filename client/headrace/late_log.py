@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from headrace.encoding.table import Header
 from headrace.errors import BufferFullError, InvalidArgumentError
-from headrace.lane import Lane
-from headrace.late_rows import KINDS, Sheet
-from headrace.table import Header
+from headrace.logged.late_rows import KINDS, Sheet
+from headrace.sending.lane import Lane
 from headrace.times import TimeLike, as_datetime
 from headrace.v1 import batch_pb2
 

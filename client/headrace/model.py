@@ -11,27 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.deadline import Deadline
+from headrace.encoding.table import Header
 from headrace.errors import InvalidArgumentError
 from headrace.ids import uuid7
-from headrace.lane import Lane
 from headrace.late_log import LateLog
-from headrace.late_rows import kind_named
+from headrace.logged.late_rows import kind_named
+from headrace.logged.sampling import Sample, is_kept
 from headrace.media import Media
 from headrace.results import PublishResult
-from headrace.sampling import Sample, is_kept
+from headrace.sending.lane import Lane
 from headrace.settings import Settings
-from headrace.table import Header
 from headrace.times import TimeLike, unix_micros
 from headrace.v1 import batch_pb2
 
 if TYPE_CHECKING:
-    from headrace.events import Event, Events
-    from headrace.jobs import Job
-    from headrace.monitoring import Grain
-    from headrace.plan import Roles
-    from headrace.schema import ModelInfo
-    from headrace.services import Services
-    from headrace.statistics import ModelStatistics
+    from headrace.beside_logging import Services
+    from headrace.reading.events import Event, Events
+    from headrace.reading.statistics import ModelStatistics
+    from headrace.schemas.model_info import ModelInfo
+    from headrace.services.jobs import Job
+    from headrace.services.monitoring import Grain
+    from headrace.sources.plan import Roles
 
 _time_ns = time.time_ns
 
@@ -433,7 +433,7 @@ class Model(LateLog):
                 call_timeout_s.
             InvalidArgumentError: `nan` is neither "null" nor "keep".
         """
-        from headrace.uploading import Wanted  # noqa: PLC0415 -- as the parts of services.py
+        from headrace.publishing.upload import Wanted  # noqa: PLC0415 -- as the parts of beside_logging.py
 
         wanted = Wanted(
             source=source,
@@ -482,7 +482,7 @@ class Model(LateLog):
                 call_timeout_s.
             InvalidArgumentError: As publish_dataset, or `kind` is none of the two.
         """
-        from headrace.uploading import PARTS, Wanted  # noqa: PLC0415 -- as the parts of services.py
+        from headrace.publishing.upload import PARTS, Wanted  # noqa: PLC0415 -- as the parts of beside_logging.py
 
         if kind not in PARTS:
             raise InvalidArgumentError(f"kind={kind!r}: {' or '.join(map(repr, PARTS))}")
@@ -564,7 +564,7 @@ def _roles(
     late: batch_pb2.RecordKind.ValueType | None = None,
 ) -> Roles:
     """Return what the caller said of the columns; one name stands for a list of one."""
-    from headrace.plan import Roles  # noqa: PLC0415 -- as the parts of services.py
+    from headrace.sources.plan import Roles  # noqa: PLC0415 -- as the parts of beside_logging.py
 
     return Roles(
         event_id=event_id,

@@ -36,7 +36,9 @@ def test_every_module_but_the_frames_and_the_pytest_fixture_can_be_imported(envi
     environment.run(
         """
 import importlib, pkgutil, headrace
-needs_more = {"frames", "arrow_columns", "files", "read_arrow", "testing.pytest_plugin"}
+needs_more = {
+    "encoding.arrow_columns", "reading.arrow", "sources.files", "sources.frames", "testing.pytest_plugin"
+}
 for module in pkgutil.walk_packages(headrace.__path__, "headrace."):
     if module.name.removeprefix("headrace.") not in needs_more:
         importlib.import_module(module.name)

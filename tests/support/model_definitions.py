@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.tasks import ColumnRole
+from headrace.schemas.tasks import ColumnRole
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnDefinition, ModelDefinition
 from headrace_server.models.schema import ColumnKind

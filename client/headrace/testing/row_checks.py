@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from headrace.rows import EVENT_NAMES, SYSTEM_COLUMNS, wire_name
+from headrace.logged.rows import EVENT_NAMES, SYSTEM_COLUMNS, wire_name
 from headrace.testing.rejection import Rejection
 from headrace.times import as_datetime
 from headrace.v1 import batch_pb2, model_pb2

@@ -107,7 +107,7 @@ def _print(model: ModelInfo) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from headrace.schema_text import HEADINGS, cells_of, task_of
+    from headrace.schemas.text import HEADINGS, cells_of, task_of
 
     console = Console()
     facts = Table(box=None, show_header=False)

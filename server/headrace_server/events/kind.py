@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.tasks import ColumnRole
+from headrace.schemas.tasks import ColumnRole
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.append_landing import prepare_append
 from headrace_server.copying.connection import Connection

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.sampling import MOST_RATES, SamplingRate
 from headrace_server.models.schema import (

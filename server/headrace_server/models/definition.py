@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import ColumnKind, EventIdType, Identity, UnknownColumns
 

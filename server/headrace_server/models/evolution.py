@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from headrace.tasks import cannot_have
+from headrace.schemas.tasks import cannot_have
 from headrace_server.errors import HeadraceError, ModelInvalidError, NameInvalidError, TypeConflictError
 from headrace_server.models import model_task, names
 from headrace_server.models.column_types import ValueType

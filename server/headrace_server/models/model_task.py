@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headrace.tasks import Candidate, TaskType, inferred_roles, missing_roles
+from headrace.schemas.tasks import Candidate, TaskType, inferred_roles, missing_roles
 from headrace_server.errors import ModelInvalidError, TypeConflictError
 from headrace_server.models import names
 from headrace_server.models.definition import TaskDefinition

@@ -1,8 +1,8 @@
 """Which events of a model are kept, decided by their ids alone, so that every client, replica and label agrees.
 
 An event is kept when the first 8 bytes of the SHA-256 of its id (UTF-8; UUIDs in lower case with hyphens), read as a
-big-endian number, are smaller than rate × 2^64. docs/sampling.md has test vectors; client/headrace/sampling.py is the
-same for Python clients. Bytes compare as the numbers do, so nothing is converted.
+big-endian number, are smaller than rate × 2^64. docs/sampling.md has test vectors; Python clients do the
+same in client/headrace/logged/sampling.py. Bytes compare as the numbers do, so nothing is converted.
 """
 
 from collections.abc import Sequence

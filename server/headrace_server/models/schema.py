@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
 
-from headrace.tasks import ColumnRole, TaskType, roles_of
+from headrace.schemas.tasks import ColumnRole, TaskType, roles_of
 from headrace.v1 import model_pb2
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.sampling import SamplingRate

@@ -11,7 +11,7 @@ from typing import TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace.v1 import model_pb2, model_service_pb2
 from headrace_server.errors import ModelInvalidError
 from headrace_server.models import joined_view

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import asyncpg
 import pyarrow as pa
 
-from headrace import wire
-from headrace.arrow_columns import add_array
-from headrace.columns import add_column
+from headrace.encoding import wire
+from headrace.encoding.arrow_columns import add_array
+from headrace.encoding.columns import add_column
 from headrace.v1 import batch_pb2
 from headrace_server.models.column_types import ValueType
 from headrace_server.queries.columns import ReadColumn

@@ -11,7 +11,7 @@ most by which the exact value may differ, which stands beside it.
 
 from collections.abc import Callable
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.evolution import joined_name
 from headrace_server.models.late_tables import VARIANTS

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from headrace.tasks import ColumnRole
+from headrace.schemas.tasks import ColumnRole
 from headrace_server.validation.cell_error import CellError, judge_each, shown
 from headrace_server.validation.known_classes import unknown_class
 from headrace_server.validation.rejections import Rejections

@@ -5,7 +5,7 @@ Every record kind that carries a model's columns takes them from here, so a valu
 
 from collections.abc import Iterable, Mapping
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.schema import ModelColumn, ModelSchema
 from headrace_server.validation.documents import DRAWN_BY_ROLE, DocumentCheck, Objects, Probabilities

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.errors import ModelInvalidError
 from headrace_server.models.definition import TaskDefinition
 from headrace_server.models.registry import Registry

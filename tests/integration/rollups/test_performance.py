@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from headrace.tasks import TaskType
+from headrace.schemas.tasks import TaskType
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ModelDefinition, TaskDefinition
 from headrace_server.models.registry import Registry

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 import headrace
 import headrace.aio
-from headrace.sampling import bound_of, is_kept
+from headrace.logged.sampling import bound_of, is_kept
 from support.service import running_service
 from support.timescale import TimescaleCluster
 from support.wire_client import WireClient, json_batch, rows_of, wire_client

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
-from headrace import wire
-from headrace.columns import add_column
+from headrace.encoding import wire
+from headrace.encoding.columns import add_column
 from headrace.vision import Classification, Detection, Found, Keypoints, Lines, Points, Segmentation
 
 POLYGON = [[0, 0], [1, 0], [1, 1]]

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.errors import ModelInvalidError, TypeConflictError
 from headrace_server.models import evolution, model_task
 from headrace_server.models.column_types import ValueType

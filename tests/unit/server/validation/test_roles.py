@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from headrace.tasks import ColumnRole, TaskType
+from headrace.schemas.tasks import ColumnRole, TaskType
 from headrace_server.decoding.decoded import Cells, DecodedRows
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.definition import ColumnDefinition, TaskDefinition

@@ -1,0 +1,1 @@
+"""Rows → wire columns → batches of a size the service accepts."""

@@ -1,0 +1,1 @@
+"""What the service sends back: events, columns, statistics."""

@@ -1,0 +1,1 @@
+"""What the columns of a model are, what it is for, and what the registry knows of it."""

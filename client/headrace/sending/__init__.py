@@ -1,0 +1,1 @@
+"""Batches on their way: sealed, sent on a stream, kept until their ack, sent again."""

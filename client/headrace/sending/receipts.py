@@ -1,0 +1,76 @@
+"""Who is told what became of a batch: the log, by callback or warning, or a publish() that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.encoding.table import Header
+from headrace.errors import HeadraceError
+from headrace.results import BatchOutcome, RowError, reason_name, rows_of
+from headrace.sending.notices import Notices
+from headrace.sending.window import SealedBatch
+from headrace.v1 import batch_pb2, result_pb2
+
+
+class LogReceipt:
+    """Tells on_result of a batch of logged rows; without on_result, warns of rows that were refused.
+
+    Args:
+        notices: Warnings and callbacks.
+        header: Model and kind of the batch.
+        event_ids: Event id of each row.
+    """
+
+    __slots__ = ("_event_ids", "_header", "_notices")
+
+    def __init__(self, notices: Notices, header: Header, event_ids: Sequence[object]) -> None:
+        self._notices = notices
+        self._header = header
+        self._event_ids = event_ids if notices.on_result is not None else ()
+
+    def settled(self, batch: SealedBatch, result: result_pb2.BatchResult | None) -> None:
+        """The batch is acknowledged."""
+        if self._notices.on_result is not None:
+            self._notices.on_result(outcome(self._header, batch, result, self._event_ids))
+        elif result is not None and result.rejected:
+            first = result.errors[0] if result.errors else result_pb2.RowErrors()
+            self._notices.warn(
+                f"rejected {first.reason}",
+                f"{self._header.model}: {result.rejected} of {batch.rows} rows rejected, "
+                f"{reason_name(first.reason)} {first.column}: {first.message}",
+            )
+
+    def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
+        """Nothing to add: the session counts such rows and calls on_error."""
+
+
+def outcome(
+    header: Header, batch: SealedBatch, result: result_pb2.BatchResult | None, event_ids: Sequence[object]
+) -> BatchOutcome:
+    """Return the outcome of a batch; without a result all rows are stored."""
+    if result is None:
+        result = result_pb2.BatchResult(seq=batch.seq, rows=batch.rows, stored=batch.rows)
+    return BatchOutcome(
+        model=header.model,
+        version=header.version,
+        kind=batch_pb2.RecordKind.Name(header.kind).removeprefix("RECORD_KIND_"),
+        seq=batch.seq,
+        rows=batch.rows,
+        stored=result.stored,
+        duplicate=result.duplicate,
+        conflict=result.conflict,
+        rejected=batch.rows if result.rejected and not result.rows else result.rejected,
+        joined=result.joined,
+        parked=result.parked,
+        pending=result.pending,
+        skipped=result.skipped,
+        errors=[
+            RowError(reason_name(e.reason), e.column, e.message, rows_of(e.rows) or list(range(batch.rows)))
+            for e in result.errors
+        ],
+        duplicate_rows=rows_of(result.duplicate_rows),
+        conflict_rows=rows_of(result.conflict_rows),
+        replayed=result.replayed,
+        result_expired=result.result_expired,
+        event_ids=event_ids,
+    )

@@ -1,0 +1,1 @@
+"""What the service does beside taking rows in: registry, datasets, dead letters, jobs, reports."""

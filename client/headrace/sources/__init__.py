@@ -1,0 +1,1 @@
+"""Where many rows come from at once: lists, frames, Arrow, files, read in chunks; which column of them is what."""
