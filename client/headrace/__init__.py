@@ -34,9 +34,9 @@ from headrace.errors import (
     SessionFailedError,
     UnackedError,
 )
+from headrace.handles.model import Model
 from headrace.ids import composite_id, uuid7
 from headrace.media import Media
-from headrace.model import Model
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
 from headrace.sending.quarantine import QuarantinedBatch
 from headrace.settings import Overflow, Settings

@@ -19,9 +19,9 @@ from headrace.connecting.channel import Link, Tls, is_loopback, parse_addresses
 from headrace.deadline import Deadline
 from headrace.encoding.table import Header
 from headrace.errors import ClosedError, HeadraceError, InvalidArgumentError, UnackedError
+from headrace.handles.model import Model
 from headrace.logged.late_rows import late_table
 from headrace.logged.rows import event_table
-from headrace.model import Model
 from headrace.results import BatchOutcome, PublishResult, Stats
 from headrace.sending.lane import Lane, ToTable, stats_of
 from headrace.sending.notices import Notices

@@ -27,7 +27,7 @@ from headrace.sources.source import Chunk, chunks
 from headrace.v1 import batch_pb2, result_pb2
 
 if TYPE_CHECKING:
-    from headrace.model import Model
+    from headrace.handles.model import Model
 
 _EVENTS = batch_pb2.RECORD_KIND_EVENTS
 _LABELS = batch_pb2.RECORD_KIND_LABELS

@@ -20,7 +20,7 @@ from headrace.sources.plan import Roles
 from headrace.v1 import batch_pb2, ingest_service_pb2, ingest_service_pb2_grpc, result_pb2
 
 if TYPE_CHECKING:
-    from headrace.model import Model
+    from headrace.handles.model import Model
 
 _CHUNK_ROWS = 10_000
 _BATCH_BYTES = 1024 * 1024  # below the limit of any service but one that was told otherwise; only Opened would say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from headrace.awaited import in_thread
+from headrace.aio.awaited import in_thread
 from headrace.reading.events import Events, Part, Row
 
 if TYPE_CHECKING:
