@@ -34,7 +34,8 @@ from headrace_server.jobs.runner import JobRunner
 from headrace_server.models import evolution, names
 from headrace_server.models.ddl_transaction import announce, change_model
 from headrace_server.models.definition import ModelDefinition
-from headrace_server.models.registry import ACQUIRE_TIMEOUT_S, Registry, model_not_found
+from headrace_server.models.known_models import ACQUIRE_TIMEOUT_S, model_not_found
+from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ColumnKind, ModelSchema
 from headrace_server.models.table_spec import DATASET_SUFFIX
 from headrace_server.models.wire import added_columns

@@ -18,7 +18,7 @@ from headrace_server.errors import DatasetIdRepeatedError, NameInvalidError
 from headrace_server.jobs.run import JobRun
 from headrace_server.models import catalog
 from headrace_server.models.ddl_transaction import change_on
-from headrace_server.models.registry import model_not_found
+from headrace_server.models.known_models import model_not_found
 from headrace_server.models.schema import ModelSchema
 from headrace_server.models.system_columns import EVENT_ID
 from headrace_server.models.table_spec import TableSpec, dataset_table, datasets_table

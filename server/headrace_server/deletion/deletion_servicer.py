@@ -13,7 +13,8 @@ from headrace_server.jobs.job import Job
 from headrace_server.jobs.job_servicer import to_proto
 from headrace_server.jobs.run import JobRun
 from headrace_server.jobs.runner import JobRunner
-from headrace_server.models.registry import Registry, model_not_found
+from headrace_server.models.known_models import model_not_found
+from headrace_server.models.registry import Registry
 from headrace_server.storage.outage import told_as_unavailable
 from headrace_server.storage.pool import Connect
 

@@ -22,7 +22,7 @@ from headrace_server.access.caller import current_caller
 from headrace_server.http.json_response import JsonResponse
 from headrace_server.http.models import Directory
 from headrace_server.models.column_types import ValueType
-from headrace_server.models.registry import model_not_found
+from headrace_server.models.known_models import model_not_found
 from headrace_server.models.schema import ModelSchema
 from headrace_server.queries import requests
 from headrace_server.queries.parts import Part

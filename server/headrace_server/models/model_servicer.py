@@ -10,7 +10,8 @@ from grpc.aio import ServicerContext
 from headrace.v1 import model_service_pb2 as pb
 from headrace.v1.model_service_pb2_grpc import ModelServiceServicer
 from headrace_server.models import wire
-from headrace_server.models.registry import Registry, model_not_found
+from headrace_server.models.known_models import model_not_found
+from headrace_server.models.registry import Registry
 
 DEFAULT_PROJECT = "main"
 DEFAULT_PAGE_ROWS = 100

@@ -1,10 +1,8 @@
-"""The registry: which models there are, what their rows look like, and who is told when that changes.
+"""The registry: the models there are, and every way to make or change one.
 
-In: names as users write them, definitions to register. Out: ModelSchema, from a cache that holds whatever was asked
-for once. All replicas share the truth in the headrace schema: a change is one transaction with the model's DDL and a
-NOTIFY, and every registry, this one too, re-reads a model that was named in a NOTIFY (storage/listener.py). Reads of
-the cache never wait; a schema in it may be older than the database, but never by a column that an ack depends on: a
-miss is read again.
+In: names as users write them, definitions to register. Out: ModelSchema. A change is one transaction with the model's
+DDL and a NOTIFY, on a connection of its own; every replica's cache (models/known_models.py), this one's too, learns
+of it by that.
 """
 
 import asyncio
@@ -16,8 +14,6 @@ import asyncpg
 
 from headrace_server.errors import (
     ModelInvalidError,
-    ModelNotFoundError,
-    NameInvalidError,
     OverloadedError,
     RevisionConflictError,
 )
@@ -25,11 +21,10 @@ from headrace_server.models import catalog, construction, evolution, model_task,
 from headrace_server.models.catalog import Key
 from headrace_server.models.ddl_transaction import change_model
 from headrace_server.models.definition import ColumnLike, ModelDefinition, TaskDefinition
+from headrace_server.models.known_models import ACQUIRE_TIMEOUT_S, KnownModels, key_of, model_not_found
 from headrace_server.models.schema import Identity, ModelSchema, UnknownColumns
 from headrace_server.storage.outage import told_as_unavailable
 from headrace_server.storage.pool import Connect
-
-ACQUIRE_TIMEOUT_S = 10.0
 
 # Each change holds a connection of its own; one whose table is busy lets the next pass.
 CONCURRENT_CHANGES = 2
@@ -37,10 +32,8 @@ QUEUE_TIMEOUT_S = 30.0
 
 _AS_IT_IS = TaskDefinition()
 
-Subscriber = Callable[[ModelSchema], None]
 
-
-class Registry:
+class Registry(KnownModels):
     """Models of all projects.
 
     Args:
@@ -50,45 +43,10 @@ class Registry:
     """
 
     def __init__(self, pool: asyncpg.Pool, connect: Connect, *, infer_models: bool = False) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._connect = connect
         self._infer_models = infer_models
-        self._cache: dict[Key, ModelSchema] = {}
-        self._subscribers: list[Subscriber] = []
         self._changes = asyncio.Semaphore(CONCURRENT_CHANGES)
-
-    def peek(self, project: str, name: str) -> ModelSchema | None:
-        """Return the model if the cache has it; never waits."""
-        key = _key(project, name)
-        return self._cache.get(key) if key else None
-
-    async def get(self, project: str, name: str) -> ModelSchema | None:
-        """Return the model in any form of its name, or None when there is none.
-
-        Raises:
-            DatabaseUnavailableError: It is not in the cache, and the database does not answer.
-        """
-        key = _key(project, name)
-        if key is None:
-            return None
-        return self._cache.get(key) or await self._read(key)
-
-    async def list(self, project: str, after: str = "", limit: int = 100) -> Sequence[ModelSchema]:
-        """Return a page of the project's models, ordered by sql_name.
-
-        Args:
-            project: The project.
-            after: sql_name of the last model of the page before.
-            limit: Most models to return.
-
-        Raises:
-            NameInvalidError: The project or `after` is no name.
-            DatabaseUnavailableError: The database does not answer.
-        """
-        project, after = names.fold_project(project), names.fold(after) if after else ""
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                return await catalog.load_page(connection, project, after, limit)
 
     async def register(self, project: str, definition: ModelDefinition, version: str = "") -> tuple[ModelSchema, bool]:
         """Make the model with its tables, or add columns and a version to the one that is there.
@@ -152,7 +110,7 @@ class Registry:
             TypeConflictError: A column or the task is registered otherwise.
             DatabaseUnavailableError: The database does not answer, or the tables stay busy for 30 seconds.
         """
-        key = _key(project, name)
+        key = key_of(project, name)
         if key is None:
             raise model_not_found(project, name)
 
@@ -216,16 +174,6 @@ class Registry:
 
         return await self._change(key, work)
 
-    async def sampling_rates(self, project: str) -> dict[str, float]:
-        """Return the rates of the project's sampled models, by the models' names; 1,000 of them at most.
-
-        Raises:
-            DatabaseUnavailableError: The database does not answer.
-        """
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                return await catalog.sampling_rates(connection, project)
-
     async def may_infer(self, project: str) -> bool:
         """Tell whether a first batch may make a model in the project.
 
@@ -268,7 +216,7 @@ class Registry:
             ModelInvalidError: The interval is not between 1 hour and 365 days.
             DatabaseUnavailableError: The database does not answer.
         """
-        key = _key(project, name)
+        key = key_of(project, name)
         if not evolution.SHORTEST_CHUNK <= interval <= evolution.LONGEST_CHUNK:
             fault = {"chunk_interval": "must be between 1 hour and 365 days"}
             raise ModelInvalidError(f"chunk_interval {fault['chunk_interval']}", fields=fault)
@@ -283,59 +231,6 @@ class Registry:
 
         return await self._change(key, work)
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Have `subscriber` called with each new schema of a model, whoever changed it.
-
-        Args:
-            subscriber: Called on the event loop; must neither block nor raise.
-
-        Returns:
-            Ends the subscription; may be called again.
-        """
-        self._subscribers.append(subscriber)
-
-        def unsubscribe() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
-
-        return unsubscribe
-
-    async def refresh(self, keys: Sequence[Key] | None = None) -> None:
-        """Read models again that are in the cache: those named, or all.
-
-        Raises:
-            DatabaseUnavailableError: The database does not answer.
-        """
-        wanted = [key for key in (self._cache if keys is None else keys) if key in self._cache]
-        if not wanted:
-            return
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                found = await catalog.load(connection, wanted)
-        for key in wanted:
-            if key in found:
-                self._adopt(found[key])
-            else:
-                self._cache.pop(key, None)
-
-    async def read_announced(self, announced: Sequence[str] | None) -> None:
-        """Read again what was announced (models/ddl_transaction.py): those models of the cache, or with None all.
-
-        Raises:
-            DatabaseUnavailableError: The database does not answer.
-        """
-        if announced is None:
-            await self.refresh()
-            return
-        parts = [each.partition(".") for each in announced]
-        await self.refresh([(project, sql_name) for project, _, sql_name in parts])
-
-    async def _read(self, key: Key) -> ModelSchema | None:
-        with told_as_unavailable():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                schema = await catalog.load_one(connection, key)
-        return self._adopt(schema) if schema else None
-
     async def _change(self, key: Key, work: Callable[[asyncpg.Connection], Awaitable[ModelSchema]]) -> ModelSchema:
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT_S):
@@ -346,30 +241,3 @@ class Registry:
             return self._adopt(await change_model(self._connect, *key, work))
         finally:
             self._changes.release()
-
-    def _adopt(self, schema: ModelSchema) -> ModelSchema:
-        """Take a schema that was read; reads overtake each other, so an older one changes nothing."""
-        key = (schema.project, schema.sql_name)
-        held = self._cache.get(key)
-        if held and (held.created_at, held.revision) >= (schema.created_at, schema.revision):
-            return held
-        self._cache[key] = schema
-        if held:
-            for subscriber in tuple(self._subscribers):
-                subscriber(schema)
-        return schema
-
-
-def _key(project: str, name: str) -> Key | None:
-    try:
-        return names.fold_project(project), names.fold(name)
-    except NameInvalidError:
-        return None
-
-
-def model_not_found(project: str, name: str) -> ModelNotFoundError:
-    """Return the error for a name that stands for no model."""
-    return ModelNotFoundError(
-        f"there is no model {name!r} in the project {project!r}: register it",
-        metadata={"project": project, "model": name},
-    )

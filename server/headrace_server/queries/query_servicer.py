@@ -13,7 +13,8 @@ from grpc.aio import ServicerContext
 from headrace.v1 import query_service_pb2 as pb
 from headrace.v1.query_service_pb2_grpc import QueryServiceServicer
 from headrace_server.errors import ResultsNotReadError, ResultTooLargeError
-from headrace_server.models.registry import Registry, model_not_found
+from headrace_server.models.known_models import model_not_found
+from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
 from headrace_server.queries import requests
 from headrace_server.queries.parts import Part

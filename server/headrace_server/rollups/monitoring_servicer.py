@@ -16,8 +16,9 @@ from grpc.aio import ServicerContext
 from headrace.v1 import monitoring_service_pb2 as pb
 from headrace.v1.monitoring_service_pb2_grpc import MonitoringServiceServicer
 from headrace_server.errors import FilterInvalidError
+from headrace_server.models.known_models import ACQUIRE_TIMEOUT_S, model_not_found
 from headrace_server.models.names import qualified
-from headrace_server.models.registry import ACQUIRE_TIMEOUT_S, Registry, model_not_found
+from headrace_server.models.registry import Registry
 from headrace_server.storage.outage import told_as_unavailable
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MonitoringService"].full_name
