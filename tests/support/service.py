@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +68,13 @@ class ServiceProcess:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str | None, *arguments: str, grpc_port: int = 0, cwd: Path | None = None, **environment: str
+    database_url: str | None,
+    *arguments: str,
+    grpc_port: int = 0,
+    cwd: Path | None = None,
+    module: str = "headrace_server",
+    tell: Callable[[str], object] = print,
+    **environment: str,
 ) -> AsyncIterator[ServiceProcess]:
     """Start the service and wait until it serves; it is gone after the block, however the block ends.
 
@@ -77,14 +83,18 @@ async def running_service(
         arguments: More flags of `headrace serve`.
         grpc_port: Port of the gRPC door; 0 takes a free one.
         cwd: Its working directory.
+        module: What is run; takes the arguments of `headrace`, and orders on its standard input if it likes.
+        tell: Gets what it has logged, but for what is only information; pytest shows prints of failing tests only.
         environment: More variables.
     """
     variables = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")} | environment
     if database_url is not None:
         variables["HEADRACE_DATABASE_URL"] = database_url
     ports = ("--grpc-port", str(grpc_port), "--http-port", "0", "--log-format", "json")
-    command = (sys.executable, "-m", "headrace_server", "serve", *ports, *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=variables, cwd=cwd)
+    command = (sys.executable, "-m", module, "serve", *ports, *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=variables, cwd=cwd
+    )
     service = ServiceProcess(process)
     following = asyncio.create_task(service.follow())
     try:
@@ -92,8 +102,7 @@ async def running_service(
         service.grpc, service.http = serving["grpc"], serving["http"]
         yield service
     finally:
-        # Seen only when the test fails: pytest keeps what a passing test prints.
-        print(*(json.dumps(line) for line in service.logs if line.get("level") != "info"), sep="\n")
+        tell("\n".join(json.dumps(line) for line in service.logs if line.get("level") != "info"))
         if process.returncode is None:
             process.kill()
         await process.wait()

@@ -7,6 +7,7 @@ methods, for all of its connections or for the one at which `watch` sees a certa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -60,7 +61,8 @@ class Link:
         for end in (self.client, self.server):
             peer = end.get_extra_info("socket")
             if peer is not None and peer.family != socket.AF_UNIX:
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with contextlib.suppress(OSError):  # this end has gone by itself
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.transport.abort()
 
 
@@ -68,6 +70,7 @@ class TcpProxy:
     """The proxy.
 
     Attributes:
+        upstream: Where new connections go on to.
         delay_s: Seconds that each piece of data is held.
         refuses: New connections are closed at once.
         watch: Looks at what goes by, and may have its connection cut.
@@ -75,7 +78,7 @@ class TcpProxy:
     """
 
     def __init__(self, upstream: tuple[str, int] | str) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._links: set[Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -131,9 +134,9 @@ class TcpProxy:
             link.server.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if isinstance(self._upstream, str):
-            return await asyncio.open_unix_connection(self._upstream)
-        return await asyncio.open_connection(*self._upstream)
+        if isinstance(self.upstream, str):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection(*self.upstream)
 
     async def _pump(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction
@@ -153,7 +156,7 @@ class TcpProxy:
                     link.reset()
                     return
             writer.write_eof()
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: more came for a side that was half-closed
             link.reset()
 
 

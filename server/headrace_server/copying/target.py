@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace_server import failpoints
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.encoding import encode
 from headrace_server.models.names import quote_identifier
@@ -93,4 +94,5 @@ def literal(moment: datetime) -> str:
 
 async def copy(connection: Connection, schema: str | None, name: str, columns: list[str], data: memoryview) -> None:
     """COPY encoded rows into a table. All bytes are in memory before the COPY starts, so it never waits for us."""
-    await connection.copy_to_table(name, source=data, schema_name=schema, columns=columns, format="binary")
+    source = failpoints.copied(data)
+    await connection.copy_to_table(name, source=source, schema_name=schema, columns=columns, format="binary")

@@ -13,6 +13,7 @@ import asyncpg
 import numpy as np
 
 from headrace.v1 import result_pb2
+from headrace_server import failpoints
 from headrace_server.batching.batch import DeadLetter, PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts, result_of
 from headrace_server.copying import ledger
@@ -90,6 +91,7 @@ async def commit_group(
         asyncpg.PostgresError, OSError: Nothing was committed, or it is not known whether it was: ask the ledger, by
             trying again, before anything else.
     """
+    failpoints.reached("before_begin")
     async with transaction(connection):
         claim = await ledger.claim(connection, group.batches)
         on_claimed()
@@ -99,8 +101,10 @@ async def commit_group(
         if len(claim.commit) != len(group.batches):
             parts = (await asyncio.to_thread(prepare_group, claim.commit)).parts
         landed = [(part, await land(connection, part)) for part in parts]
+        failpoints.reached("after_copy")
         outcomes = await outcomes_of(claim.commit, [(part.rows, result) for part, result in landed])
         await write_outcomes(connection, outcomes)
+    failpoints.reached("after_commit")
     return Committed(claim, landed, outcomes)
 
 

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from headrace.v1 import batch_pb2
 from headrace.v1 import ingest_service_pb2 as pb
+from headrace_server import failpoints
 from headrace_server.access.caller import current_caller
 from headrace_server.batching.batch import Producer
 from headrace_server.copying.opening import Opening
@@ -213,6 +214,7 @@ class IngestSession:
             self._answers.wake.clear()
             for message in self._answers.messages():
                 await self._write(message)
+                failpoints.reached("after_ack")
             if not self._answers.wake.is_set() and not (self._half_closed and not self._answers.in_flight):
                 await self._wait_for_news()
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace_server import failpoints
 from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.landing import GroupRows, Landed
@@ -102,6 +103,7 @@ class LateLanding:
         """Look again for the events of what was PARKED; leave to the resolver what was not searched to the end."""
         parked = landed.verdicts == Verdict.PARKED
         if isinstance(landed, LandedRows) and parked.any():
+            failpoints.reached("before_settling")
             positions = np.flatnonzero(parked)
             landed.verdicts[positions] = await settle_parked(
                 connection, self._tables, rows.take(positions), landed.inbox_ids[positions], self._budget_s
