@@ -7,7 +7,7 @@ RATE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -69,6 +69,15 @@ test-unit: setup ## run the tests that need no database
 
 dataset-memory: setup ## publish a CSV of 2 GB as a dataset and measure the memory of client and service (minutes, 10 GB of disk)
 	HEADRACE_TEST_DATASET_MB=2000 $(BIN)/pytest -s -o timeout=3600 tests/e2e/test_dataset_memory.py
+
+# SEED=… FAULTS="kill-service compound" CYCLES=… choose; SHORT=1 is what `make test` runs; WRITE=1 renews the page.
+SEED ?=
+FAULTS ?=
+CYCLES ?=
+SHORT ?=
+WRITE ?=
+chaos: setup ## kill, freeze and cut everything while rows flow, then look for each row (about an hour; see docs/guarantees.md)
+	@cd tests && ../$(BIN)/python -m chaos $(FAULTS) $(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SHORT),--short) $(if $(WRITE),--write)
 
 # The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
 .venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed

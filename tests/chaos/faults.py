@@ -24,6 +24,7 @@ from headrace_server.failpoints import STEPS
 from support.tcp_proxy import Cut, Direction, TcpProxy
 
 MOST_PASSES = 12
+EARLY_ACK_S = 0.05  # an ack that did not wait for the COMMIT is with its producer by then
 STEP_COMES_S = 10.0  # a replica that nobody sends late rows to never settles any: then it is killed where it is
 
 Deal = Callable[[System, Random], AbstractAsyncContextManager[float]]
@@ -38,12 +39,14 @@ class Fault:
         what: What happens, for the table.
         deal: Deals it; gives the moment from which recovery counts.
         replicas: Replicas of the service that it needs.
+        cycles: How often it is dealt in the full form.
     """
 
     name: str
     what: str
     deal: Deal
     replicas: int = 1
+    cycles: int = 20
 
 
 @asynccontextmanager
@@ -191,6 +194,39 @@ async def freeze_database(system: System, random: Random) -> AsyncIterator[float
 
 
 @asynccontextmanager
+async def kill_at_commit(system: System, _: Random) -> AsyncIterator[float]:
+    """Kill -9 of the service while its COMMIT is on the way and never arrives; an ack sent too early has arrived."""
+    replica = system.busy_replica
+    async with replica.lock:
+        await _next_commit(replica.line, replica.line.black_hole)
+        await asyncio.sleep(EARLY_ACK_S)
+        moment = time.monotonic()
+        replica.process.kill()
+        await replica.process.ended()
+        replica.line.watch = None
+        replica.line.reset()
+        replica.line.heal()
+        await replica.restart()
+    yield moment
+
+
+async def _next_commit(proxy: TcpProxy, then: Callable[[], object], cut: Cut | None = None) -> None:
+    """Do something, and cut or not, as the service's next COMMIT goes by."""
+    happened = asyncio.Event()
+
+    def watch(going: Direction, data: bytes) -> Cut | None:
+        if happened.is_set() or going is not Direction.TO_SERVER or b"COMMIT;" not in data:
+            return None
+        happened.set()
+        then()
+        return cut
+
+    proxy.watch = watch
+    async with asyncio.timeout(PATIENCE_S):
+        await happened.wait()
+
+
+@asynccontextmanager
 async def kill_producer(system: System, random: Random) -> AsyncIterator[float]:
     """Kill -9 of a producer; another begins."""
     victim = system.producers.pop(random.randrange(len(system.producers)))
@@ -205,18 +241,7 @@ def cut_at_commit(cut: Cut) -> Deal:
 
     @asynccontextmanager
     async def deal(system: System, _: Random) -> AsyncIterator[float]:
-        happened = asyncio.Event()
-
-        def watch(going: Direction, data: bytes) -> Cut | None:
-            if happened.is_set() or going is not Direction.TO_SERVER or b"COMMIT;" not in data:
-                return None
-            happened.set()
-            return cut
-
-        for replica in system.replicas:
-            replica.line.watch = watch
-        async with asyncio.timeout(PATIENCE_S):
-            await happened.wait()
+        await _next_commit(system.busy_replica.line, lambda: None, cut)
         yield time.monotonic()
 
     return deal
@@ -300,10 +325,13 @@ def delay(side: Side) -> Deal:
 
 
 SINGLE = (
-    Fault("kill-service", "kill -9 of the service at any moment", kill_service),
-    *(Fault(f"kill-service-{step}", f"kill -9 of the service at `{step}`", kill_at(step)) for step in STEPS),
-    Fault("kill-backend", "kill -9 of a database backend", kill_backend),
-    Fault("kill-postmaster", "kill -9 of the postmaster", kill_postmaster),
+    Fault("kill-service", "kill -9 of the service at any moment", kill_service, cycles=60),
+    *(Fault(f"kill-service-{step}", f"kill -9 of the service at `{step}`", kill_at(step), cycles=20) for step in STEPS),
+    Fault(
+        "kill-service-at-commit", "kill -9 of the service, its COMMIT held back on the way", kill_at_commit, cycles=20
+    ),
+    Fault("kill-backend", "kill -9 of a database backend", kill_backend, cycles=50),
+    Fault("kill-postmaster", "kill -9 of the postmaster", kill_postmaster, cycles=50),
     Fault("terminate-backends", "the service's database sessions terminated", terminate_backends),
     Fault("lost-before-commit", "connection reset, COMMIT never arrives", cut_at_commit(Cut.BEFORE)),
     Fault("lost-after-commit", "connection reset, COMMIT arrives, its answer does not", cut_at_commit(Cut.AFTER)),
@@ -323,12 +351,12 @@ SINGLE = (
     ),
 )
 LONG = (
-    Fault("long-black-hole-door", "producer ↔ service: silence for 60 s", black_hole(door, 60.0, 60.0)),
-    Fault("long-black-hole-line", "service ↔ database: silence for 60 s", black_hole(line, 60.0, 60.0)),
+    Fault("long-black-hole-door", "producer ↔ service: silence for 60 s", black_hole(door, 60.0, 60.0), cycles=3),
+    Fault("long-black-hole-line", "service ↔ database: silence for 60 s", black_hole(line, 60.0, 60.0), cycles=3),
 )
 REPLICATED = (
-    Fault("roll-replicas", "rolling restart of two replicas by SIGTERM", roll_replicas, replicas=2),
-    Fault("freeze-mid-copy", "SIGSTOP mid-COPY, another replica takes over", freeze_mid_copy, replicas=2),
+    Fault("roll-replicas", "rolling restart of two replicas by SIGTERM", roll_replicas, replicas=2, cycles=25),
+    Fault("freeze-mid-copy", "SIGSTOP mid-COPY, another replica takes over", freeze_mid_copy, replicas=2, cycles=10),
 )
 
 
@@ -347,5 +375,7 @@ async def compound(system: System, random: Random) -> AsyncIterator[float]:
     yield max(task.result() for task in dealt)
 
 
-COMPOUND = Fault("compound", "two or three of the above at the same time, two replicas", compound, replicas=2)
+COMPOUND = Fault(
+    "compound", "two or three of the above at the same time, two replicas", compound, replicas=2, cycles=150
+)
 FAULTS = {fault.name: fault for fault in (*SINGLE, *LONG, *REPLICATED, COMPOUND)}

@@ -50,6 +50,11 @@ class Run:
     recoveries: dict[str, Recoveries] = field(default_factory=dict)
     took_s: float = 0.0
 
+    @property
+    def cycles(self) -> int:
+        """Faults that were dealt and recovered from."""
+        return sum(len(each.first) for each in self.recoveries.values())
+
     async def on(self, cluster: TimescaleCluster, folder: Path, tell: Callable[[str], object] = print) -> None:
         """Do it.
 

@@ -1,7 +1,7 @@
 """Oracles against tables: what is missing, what is there twice, what is not as it was sent.
 
 Lost is a row that was acked (or logged by a client that was closed) and is not there. Doubled is a row that is there
-more than once, altered one whose cells differ, or that nobody sent. A gap is a seq that the ledger does not account for.
+more than once, altered one whose cells differ, or that nobody sent. A gap is a seq that the ledger lacks.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class TcpProxy:
         upstream: Where new connections go on to.
         delay_s: Seconds that each piece of data is held.
         refuses: New connections are closed at once.
-        watch: Looks at what goes by, and may have its connection cut.
+        watch: Looks at what comes, and may have its connection cut; the black hole it makes swallows that already.
         seen_links: Connections so far.
     """
 
@@ -143,10 +143,10 @@ class TcpProxy:
     ) -> None:
         try:
             while data := await reader.read(READ_BYTES):
+                cut = self.watch(direction, data) if self.watch is not None else None
                 await self._flowing.wait()
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
-                cut = self.watch(direction, data) if self.watch is not None else None
                 if cut is Cut.BEFORE:
                     link.reset()
                     return
