@@ -21,7 +21,6 @@ from random import Random
 import headrace
 from chaos.oracle import OracleWriter
 from chaos.rows import MODELS, Event, fingerprint
-from headrace.results import BatchOutcome
 
 BURST_ROWS = 40
 PAUSE_S = 0.05
@@ -104,7 +103,7 @@ class Producer:
             self._logged_at.update(((table, event_id), now) for event_id, _ in rows)
             self._oracle.intends(table, rows)
 
-    def _on_result(self, outcome: BatchOutcome) -> None:
+    def _on_result(self, outcome: headrace.BatchOutcome) -> None:
         """Every row was logged once, so anything but plain success is a fault."""
         is_events = outcome.kind == "EVENTS"
         good = outcome.stored if is_events else outcome.joined + outcome.parked + outcome.pending

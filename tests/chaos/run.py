@@ -40,12 +40,14 @@ class Run:
     Attributes:
         faults: What is dealt, in this order.
         seed: Of every choice in it.
+        producers: How many log.
         verdict: Once it has ended.
         recoveries: By name of the fault.
     """
 
     faults: Sequence[Fault]
     seed: int
+    producers: int = PRODUCERS
     verdict: Verdict = field(default_factory=Verdict)
     recoveries: dict[str, Recoveries] = field(default_factory=dict)
     took_s: float = 0.0
@@ -65,7 +67,7 @@ class Run:
         random = Random(f"{self.seed} {self.faults[0].name}")
         replicas = max(fault.replicas for fault in self.faults)
         async with running_system(
-            cluster, folder, seed=str(self.seed), replicas=replicas, producers=PRODUCERS
+            cluster, folder, seed=str(self.seed), replicas=replicas, producers=self.producers
         ) as system:
             for cycle, fault in enumerate(self.faults, 1):
                 await asyncio.sleep(random.uniform(0.0, LONGEST_CALM_S))

@@ -13,18 +13,19 @@ COMPOUND_CYCLES = 3  # of overlapping faults; so that there are many seeds
 
 # Cheap ones and dear ones as one replica of the service and a short test can bear them.
 SHORT = {
-    "kill-service": 2,
+    "kill-service": 1,
     "kill-service-mid_copy": 1,
-    "kill-service-after_commit": 2,
+    "kill-service-after_commit": 1,
     "kill-service-before_settling": 1,
     "kill-service-at-commit": 1,
-    "kill-backend": 3,
-    "kill-postmaster": 2,
-    "terminate-backends": 3,
-    "lost-before-commit": 2,
-    "lost-after-commit": 3,
+    "kill-backend": 2,
+    "kill-postmaster": 1,
+    "kill-producer": 1,
+    "terminate-backends": 4,
+    "lost-before-commit": 4,
+    "lost-after-commit": 4,
     "reset-door": 2,
-    "reset-line": 2,
+    "reset-line": 1,
     "stop-service": 1,
 }
 
@@ -33,7 +34,7 @@ def short(seed: int) -> Run:
     """One run of 25 cycles on one system."""
     faults = [FAULTS[name] for name, times in SHORT.items() for _ in range(times)]
     Random(seed).shuffle(faults)
-    return Run(faults, seed)
+    return Run(faults, seed, producers=2)
 
 
 def full(seed: int, faults: Sequence[Fault], cycles: int | None = None) -> Iterator[Run]:

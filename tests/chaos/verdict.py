@@ -29,6 +29,7 @@ class Verdict:
 
     Attributes:
         rows: Rows that had to be there.
+        complaints: What must never happen to a user's code, and did: an error, a drop, a verdict that is not true.
         findings: What is wrong, for people: some of each.
     """
 
@@ -81,9 +82,8 @@ class Verdict:
 
     def judge_counts(self, counted: int, stored: int) -> None:
         """Hold the rows that the ledger counted, commit by commit, against those that are there."""
-        self.lost += max(0, counted - stored)
-        self.doubled += max(0, stored - counted)
         if counted != stored:
+            self.complaints += 1
             self.findings.append(f"the ledger counts {counted} rows stored, there are {stored}")
 
     def _find(self, table: str, what: str, event_ids: Iterable[str]) -> None:
