@@ -24,7 +24,7 @@ BLOCK_ROWS = 2_000
 
 CLIENT = """
 import pathlib, re, sys
-import headrace, headrace.frames, pyarrow.csv
+import headrace, headrace.sources.frames, pyarrow.csv
 
 def status(name):
     return int(re.search(name + r":\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024

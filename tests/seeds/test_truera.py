@@ -45,6 +45,6 @@ async def test_the_page(
     def compared() -> bool:
         return {"age", "income", "score"} <= {row["column_name"] for row in model.drift()}
 
-    await asyncio.to_thread(eventually, measured, within_s=30.0)
-    await asyncio.to_thread(eventually, compared, within_s=30.0)
+    await asyncio.to_thread(eventually, measured, within_s=60.0)
+    await asyncio.to_thread(eventually, compared, within_s=60.0)
     assert len(page.cells("Point by point")) == 13

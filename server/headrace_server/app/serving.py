@@ -93,6 +93,7 @@ async def _serve(
     health = Health(SERVICES)
     registry = Registry(database.pool, database.connect, infer_models=settings.models.infer)
     maintenance = Maintenance(database.connect, registry)
+    registry.subscribe(lambda _: maintenance.wake())  # a model that has changed is measured otherwise from now on
     watch = CommitWatch(metrics, health.set_ready, database.probe, on_commit=maintenance.wake)
     entrance = Entrance(settings.access, settings.tls, database.pool)
     path = make_write_path(
