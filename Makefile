@@ -100,10 +100,11 @@ lint: setup ## ruff: lint and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-typecheck: setup ## mypy, strict, on both packages and on the public API as users write it
+typecheck: setup ## mypy, strict, on both packages, the examples, the chaos harness and the public API as users write it
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/client_api.py
 	$(BIN)/mypy -p examples.flights
+	MYPYPATH=tests $(BIN)/mypy -p chaos
 
 imports: setup ## the rooms' import rules
 	$(BIN)/lint-imports --no-cache

@@ -11,7 +11,9 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, nullcontext
+from itertools import groupby
 from pathlib import Path
 from random import randrange
 
@@ -20,6 +22,7 @@ import asyncpg
 from chaos import report, results, schedule
 from chaos.faults import FAULTS
 from chaos.run import Run
+from chaos.small_disk import small_disk
 from support.timescale import TimescaleCluster
 
 
@@ -41,22 +44,33 @@ def main() -> None:
 
 
 async def _run_all(runs: Iterable[Run], *, writes: bool, is_short: bool) -> int:
-    cluster, done, failed = TimescaleCluster(), list[Run](), False
-    await cluster.start()
-    try:
-        database = await _versions(cluster)
-        for run in runs:
-            done.append(run)
-            is_well = await _run(cluster, run, is_short=is_short)
-            failed |= not is_well
-            if writes and run.recoveries:
-                results.add(results.Result.of(run, database))
-                report.PAGE.write_text(report.renewed(report.PAGE.read_text(), results.read()))
-    finally:
-        await cluster.stop()
+    done, failed = list[Run](), False
+    for fills_disk, of_one_disk in groupby(runs, lambda run: run.faults[0].fills_disk):
+        with small_disk() if fills_disk else nullcontext() as disk:
+            if fills_disk and disk is None:
+                print("— left out: a disk of its own cannot be mounted here, so none is filled")
+                continue
+            async with _running(TimescaleCluster(disk)) as cluster:
+                database = await _versions(cluster)
+                for run in of_one_disk:
+                    done.append(run)
+                    is_well = await _run(cluster, run, is_short=is_short)
+                    failed |= not is_well
+                    if writes and run.recoveries:
+                        results.add(results.Result.of(run, database))
+                        report.PAGE.write_text(report.renewed(report.PAGE.read_text(), results.read()))
     sums = {what: sum(getattr(run.verdict, what) for run in done) for what in ("lost", "doubled", "altered")}
     print(f"cycles={sum(run.cycles for run in done)}", *(f"{what}={count}" for what, count in sums.items()))
     return int(failed)
+
+
+@asynccontextmanager
+async def _running(cluster: TimescaleCluster) -> AsyncIterator[TimescaleCluster]:
+    await cluster.start()
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()
 
 
 async def _run(cluster: TimescaleCluster, run: Run, *, is_short: bool) -> bool:

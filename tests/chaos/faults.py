@@ -24,6 +24,8 @@ from headrace_server.failpoints import STEPS
 from support.tcp_proxy import Cut, Direction, TcpProxy
 
 MOST_PASSES = 12
+STALL_S = 300.0
+MOST_GROWN_BYTES = 96 << 20  # the budget of 64 MiB, and what allocators keep
 EARLY_ACK_S = 0.05  # an ack that did not wait for the COMMIT is with its producer by then
 STEP_COMES_S = 10.0  # a replica that nobody sends late rows to never settles any: then it is killed where it is
 
@@ -40,6 +42,7 @@ class Fault:
         deal: Deals it; gives the moment from which recovery counts.
         replicas: Replicas of the service that it needs.
         cycles: How often it is dealt in the full form.
+        fills_disk: Whether the database is to lie on a small disk of its own.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Fault:
     deal: Deal
     replicas: int = 1
     cycles: int = 20
+    fills_disk: bool = False
 
 
 @asynccontextmanager
@@ -227,6 +231,44 @@ async def _next_commit(proxy: TcpProxy, then: Callable[[], object], cut: Cut | N
 
 
 @asynccontextmanager
+async def stall_database(system: System, _: Random) -> AsyncIterator[float]:
+    """SIGSTOP of the database for minutes, producers pushing all the while: nobody may grow beyond bounds."""
+    before = [_resident_bytes(replica) for replica in system.replicas]
+    async with system.database_lock:
+        system.cluster.pause()
+        try:
+            await asyncio.sleep(STALL_S)
+            for replica, bytes_before in zip(system.replicas, before, strict=True):
+                if (grown := _resident_bytes(replica) - bytes_before) > MOST_GROWN_BYTES:
+                    system.complaints.append(f"a replica grew by {grown >> 20} MiB while the database stood still")
+        finally:
+            system.cluster.resume()
+    yield time.monotonic()
+
+
+def _resident_bytes(replica: Replica) -> int:
+    return psutil.Process(replica.process.process.pid).memory_info().rss
+
+
+@asynccontextmanager
+async def fill_disk(system: System, random: Random) -> AsyncIterator[float]:
+    """No byte is left on the database's disk for a while; PostgreSQL may well give up, and is then started again."""
+    async with system.database_lock:
+        assert system.cluster.disk is not None
+        filling = system.cluster.disk / "filling"
+        with filling.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(1 << 20)):
+                pass
+        try:
+            await asyncio.sleep(random.uniform(2.0, 6.0))
+        finally:
+            filling.unlink()
+        moment = time.monotonic()
+        await system.cluster.restart()
+    yield moment
+
+
+@asynccontextmanager
 async def kill_producer(system: System, random: Random) -> AsyncIterator[float]:
     """Kill -9 of a producer; another begins."""
     victim = system.producers.pop(random.randrange(len(system.producers)))
@@ -354,6 +396,10 @@ LONG = (
     Fault("long-black-hole-door", "producer ↔ service: silence for 60 s", black_hole(door, 60.0, 60.0), cycles=3),
     Fault("long-black-hole-line", "service ↔ database: silence for 60 s", black_hole(line, 60.0, 60.0), cycles=3),
 )
+DEAR = (
+    Fault("stall-database", "the database stands still for 5 minutes", stall_database, cycles=1),
+    Fault("fill-disk", "the database's disk full, 2–6 s", fill_disk, cycles=10, fills_disk=True),
+)
 REPLICATED = (
     Fault("roll-replicas", "rolling restart of two replicas by SIGTERM", roll_replicas, replicas=2, cycles=25),
     Fault("freeze-mid-copy", "SIGSTOP mid-COPY, another replica takes over", freeze_mid_copy, replicas=2, cycles=10),
@@ -378,4 +424,4 @@ async def compound(system: System, random: Random) -> AsyncIterator[float]:
 COMPOUND = Fault(
     "compound", "two or three of the above at the same time, two replicas", compound, replicas=2, cycles=150
 )
-FAULTS = {fault.name: fault for fault in (*SINGLE, *LONG, *REPLICATED, COMPOUND)}
+FAULTS = {fault.name: fault for fault in (*SINGLE, *LONG, *DEAR, *REPLICATED, COMPOUND)}

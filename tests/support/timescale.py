@@ -48,18 +48,23 @@ for _ in range(100):
 """
 
 
-def reachable_folder() -> Path:
+def reachable_folder(disk: Path | None = None) -> Path:
     """Make a new folder that the database's account can pass through; pytest's own are closed to it under root."""
-    folder = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="headrace-tests-", dir=disk))
     folder.chmod(0o711)
     return folder
 
 
 class TimescaleCluster:
-    """The cluster of one test session, with the faults that a test may do to it."""
+    """The cluster of one test session, with the faults that a test may do to it.
 
-    def __init__(self) -> None:
-        self._folder = reachable_folder()
+    Args:
+        disk: Where its data lie. Default: where temporary files do.
+    """
+
+    def __init__(self, disk: Path | None = None) -> None:
+        self.disk = disk
+        self._folder = reachable_folder(disk)
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-c", REAPER, str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
         )
