@@ -39,7 +39,7 @@ from headrace.ids import composite_id, uuid7
 from headrace.media import Media
 from headrace.results import BatchOutcome, PublishResult, RowError, Stats
 from headrace.sending.quarantine import QuarantinedBatch
-from headrace.settings import Overflow, Settings
+from headrace.settings import Durability, Overflow, Settings
 from headrace.version import __version__
 
 # What only readers, operators and whoever registers models use is imported when it is first named: a model server
@@ -116,6 +116,7 @@ __all__ = [
     "DeadLetterRefusal",
     "DeadLetters",
     "Deadline",
+    "Durability",
     "Event",
     "EventIdType",
     "EventNotFoundError",

@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from headrace.schemas.model_info import EventIdType, Identity, ModelInfo, UnknownColumns
     from headrace.schemas.schema import Schema
     from headrace.schemas.tasks import TaskLike
+    from headrace.sending.adoption import Adoption
     from headrace.services.dead_letters import DeadLetters
     from headrace.services.delivery import ProducerDelivery
     from headrace.services.jobs import Job, JobState
+    from headrace.spool.spool import Spool
 
 
 class Client:
@@ -59,6 +61,7 @@ class Client:
         self.settings = settings or Settings()
         self._link = link
         self._notices = Notices(self.settings.warn_interval_s, on_result=on_result, on_error=on_error, on_drop=on_drop)
+        self._spool, self._adoption = self._spooling(project)
         self._events = self._lane("events", attrgetter("events_header"), event_table, project)
         self._late = self._lane("late", attrgetter("header"), late_table, project)
         self._services = Services(link, project, self.settings, self._events, self._late)
@@ -75,7 +78,22 @@ class Client:
             project=project,
             settings=self.settings,
             notices=self._notices,
+            spool=self._spool,
         )
+
+    def _spooling(self, project: str) -> tuple[Spool | None, Adoption | None]:
+        if self.settings.spool_dir is None:
+            return None, None
+        from headrace.sending.adoption import Adoption  # noqa: PLC0415 -- brings SQLite, which few clients need
+        from headrace.spool.spool import Spool  # noqa: PLC0415 -- the same
+        from headrace.spool.store import SpoolFullError  # noqa: PLC0415 -- the same
+
+        try:
+            spool = Spool(self.settings, project)
+        except SpoolFullError as error:
+            self._notices.warn(error.reason, f"{error}; rows are kept in memory alone")
+            return None, None
+        return spool, Adoption(spool, self._link, self.settings, self._notices)
 
     def __enter__(self) -> Self:
         return self
@@ -354,6 +372,10 @@ class Client:
         except UnackedError as error:
             errors.append(error)
         self._services.close()
+        if self._adoption is not None:
+            self._adoption.close(deadline)
+        if self._spool is not None:
+            self._spool.close()
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -432,17 +454,25 @@ class Client:
         """Leave the network while the process forks. Called by lifetime.py, as the next two."""
         for lane in (self._events, self._late):
             lane.before_fork(deadline)
+        if self._adoption is not None:
+            self._adoption.before_fork(deadline)
         self._services.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
         for lane in (self._events, self._late):
             lane.after_fork_in_parent()
+        if self._adoption is not None:
+            self._adoption.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Begin empty: the parent delivers what it accepted."""
         self._link.after_fork_in_child()
         self._notices.after_fork_in_child()
+        if self._spool is not None and self._adoption is not None:
+            self._adoption.after_fork_in_child()
+            self._adoption = None
+            self._spool.after_fork_in_child()
         for lane in (self._events, self._late):
             lane.after_fork_in_child()
         self._services.after_fork_in_child()

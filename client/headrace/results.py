@@ -174,6 +174,8 @@ class Stats:
     """Batches acknowledged."""
     skipped: int = 0
     """Rows the service did not keep, since their events are outside their model's sample."""
+    spooled: int = 0
+    """Of unacked: rows that wait on disk alone. Those in memory are in the spool, too, where there is one."""
 
     @property
     def dropped_rows(self) -> int:

@@ -6,6 +6,7 @@ A Settings is checked whole when it is made, before any socket or thread; what i
 from __future__ import annotations
 
 import enum
+import os
 from dataclasses import dataclass, fields
 
 from headrace.errors import InvalidArgumentError
@@ -22,6 +23,17 @@ class Overflow(enum.Enum):
     """Wait for space up to overflow_timeout_s, then drop the row."""
     RAISE = "RAISE"
     """Raise BufferFullError; the row was not accepted and is not counted as logged."""
+    SPOOL = "SPOOL"
+    """Drop the row being logged, since even the spool is full. Needs spool_dir."""
+
+
+class Durability(enum.Enum):
+    """What a spooled batch survives."""
+
+    PAGE_CACHE = "PAGE_CACHE"
+    """The end of the process, however it ends; a power cut may take the last seconds. Costs little."""
+    FSYNC = "FSYNC"
+    """A power cut, too: each batch waits for the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +47,22 @@ class Settings:
     buffer_rows: int = 1_000_000
     """Most rows that are not sealed. The bound that is exact."""
 
-    overflow: Overflow = Overflow.DROP_NEWEST
-    """What log() does when the buffer is full."""
+    overflow: Overflow | None = None
+    """What log() does when the buffer is full. None: SPOOL with a spool_dir, else DROP_NEWEST (`policy` says which)."""
 
     overflow_timeout_s: float = 1.0
     """How long Overflow.BLOCK waits, in seconds."""
+
+    spool_dir: str | os.PathLike[str] | None = None
+    """Directory of the disk spool, for any number of processes of one machine and user: sealed batches wait there for
+    their ack, and outlive the process. None: they wait in memory."""
+
+    spool_bytes: int = 1024 * 1024 * 1024
+    """Most bytes of batches in this process's spool, for events and for late rows each. Ten million rows of 11
+    numbers."""
+
+    spool_durability: Durability = Durability.PAGE_CACHE
+    """What a spooled batch survives: the end of the process, or a power cut, too."""
 
     window_bytes: int = 32 * 1024 * 1024
     """Sealed batches kept until their ack, in bytes: what is in flight or waits to be sent again. Eight batches of the
@@ -90,12 +113,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         faults = self._sign_faults()
-        if self.overflow not in set(Overflow):
+        if self.overflow is Overflow.SPOOL and self.spool_dir is None:
+            faults.append("overflow=Overflow.SPOOL: needs spool_dir")
+        if self.spool_durability not in set(Durability):
+            choices = ", ".join(f"Durability.{choice.name}" for choice in Durability)
+            faults.append(f"spool_durability={self.spool_durability!r}: one of {choices}")
+        if self.overflow is not None and self.overflow not in set(Overflow):
             faults.append(f"overflow={self.overflow!r}: one of {', '.join(f'Overflow.{o.name}' for o in Overflow)}")
         if self.backoff_max_s < self.backoff_initial_s:
             faults.append(f"backoff_max_s={self.backoff_max_s}: at least backoff_initial_s ({self.backoff_initial_s})")
         if faults:
             raise InvalidArgumentError("settings: " + "; ".join(faults))
+
+    @property
+    def policy(self) -> Overflow:
+        """The overflow policy in force."""
+        return self.overflow or (Overflow.DROP_NEWEST if self.spool_dir is None else Overflow.SPOOL)
 
     def _sign_faults(self) -> list[str]:
         """Return what is wrong with single numbers."""
@@ -104,7 +137,7 @@ class Settings:
         faults = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in {"overflow", "strict"}:
+            if field.name in {"overflow", "strict", "spool_dir", "spool_durability"}:
                 continue
             if field.name in may_be_zero and not value >= 0:
                 faults.append(f"{field.name}={value}: not negative")

@@ -99,7 +99,7 @@ class Buffer:
                 self._weigh((row,))
                 self.rows.append(row)
             else:
-                self._drop(self._settings.overflow.value)
+                self._drop(self._settings.policy.value)
             self._set_notice()
 
     def refuse(self, reason: str) -> None:
@@ -168,7 +168,7 @@ class Buffer:
 
     def _make_space(self) -> bool:
         """Apply the policy to a full buffer; True when there is space for the row now. Lock held."""
-        match self._settings.overflow:
+        match self._settings.policy:
             case Overflow.DROP_OLDEST:
                 self.rows.popleft()
                 self.passed += 1

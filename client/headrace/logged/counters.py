@@ -22,7 +22,9 @@ class Holding(NamedTuple):
     buffered: int
     """Rows that are in no batch yet."""
     in_flight: int
-    """Rows in batches without an ack."""
+    """Rows in batches without an ack, in memory."""
+    spooled: int = 0
+    """Rows in batches that wait on disk alone."""
 
 
 class Counters:
@@ -100,4 +102,5 @@ class Counters:
                 quarantined_rows=self.quarantined,
                 buffered_rows=holding.buffered,
                 in_flight_rows=holding.in_flight,
+                spooled_rows=holding.spooled,
             )

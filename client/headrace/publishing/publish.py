@@ -283,6 +283,8 @@ class _Receipt:
 
     __slots__ = ("_books", "_source_rows")
 
+    is_awaited = True
+
     def __init__(self, books: Books, source_rows: Sequence[int]) -> None:
         self._books = books
         self._source_rows = source_rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headrace.reading.columns import rows_of
+from headrace.encoding.read_back import rows_of
 from headrace.v1 import batch_pb2, query_service_pb2
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ undisturbed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headrace.connecting.channel import Link, leave_to_parent
 from headrace.deadline import Deadline
@@ -21,6 +22,12 @@ from headrace.sending.notices import Notices
 from headrace.sending.sealer import Sealer
 from headrace.sending.session import Session
 from headrace.settings import Settings
+
+if TYPE_CHECKING:
+    from headrace.sending.spooled_window import SpooledWindow
+    from headrace.spool.spool import Spool
+
+logger = logging.getLogger("headrace")
 
 ToTable: TypeAlias = "Callable[[Sequence[LoggedRow]], tuple[RowTable, list[RefusedRow]]]"
 
@@ -36,6 +43,7 @@ class Lane:
         project: Project the rows go to.
         settings: The client's settings.
         notices: Warnings and callbacks.
+        spool: Where sealed batches are kept until their ack; None: in memory.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class Lane:
         project: str,
         settings: Settings,
         notices: Notices,
+        spool: Spool | None,
     ) -> None:
         self.name = name
         self._header_of = header_of
@@ -57,10 +66,12 @@ class Lane:
         self._settings = settings
         self.counters = Counters()
         self._notices = notices
+        self._spool = spool
         self.buffer = Buffer(settings, self.counters)
         self._make_workers()
 
     def _make_workers(self) -> None:
+        self._window = None if self._spool is None else self._spooled_window(self._spool)
         self.session = Session(
             self._link,
             project=self._project,
@@ -69,6 +80,7 @@ class Lane:
             notices=self._notices,
             holding=self._holding,
             name=f"headrace-{self.name}-session",
+            window=self._window,
         )
         self.sealer = Sealer(
             self.buffer,
@@ -79,6 +91,16 @@ class Lane:
             notices=self._notices,
             name=f"headrace-{self.name}-sealer",
         )
+
+    def _spooled_window(self, spool: Spool) -> SpooledWindow | None:
+        from headrace.sending.adoption import spooled_window  # noqa: PLC0415 -- brings SQLite, which few clients need
+        from headrace.spool.store import SpoolFullError  # noqa: PLC0415 -- the same
+
+        try:
+            return spooled_window(spool.store(self.name), self._settings, self._notices)
+        except SpoolFullError as error:  # a server starts, and serves, with a full disk as well
+            self._notices.warn(error.reason, f"{error}; rows are kept in memory alone")
+            return None
 
     def admit(self, row: LoggedRow) -> None:
         """Take a row at a notice of the buffer, with the sealer running; as Buffer.admit."""
@@ -102,13 +124,19 @@ class Lane:
         """What the lane has, looked at in the order in which rows go."""
         logged = self.logged
         buffered = len(self.buffer.rows) + self.sealer.in_hand
-        return Holding(logged, buffered, self.session.window.rows)
+        return Holding(logged, buffered, self.session.window.rows, self.spooled)
+
+    @property
+    def spooled(self) -> int:
+        """Rows that wait on disk alone."""
+        return 0 if self._window is None else self._window.waiting_rows
 
     def unacked(self) -> tuple[int, int]:
         """Return rows and sealed batches without an ack."""
         window = self.session.window
         with window.changed:
-            return len(self.buffer.rows) + self.sealer.in_hand + window.rows, len(window)
+            sealed, waiting = (window.rows + self.spooled), window.next_seq - window.oldest_seq
+            return len(self.buffer.rows) + self.sealer.in_hand + sealed, waiting
 
     def flush(self, deadline: Deadline) -> None:
         """Wait until all rows given so far are acknowledged.
@@ -147,9 +175,11 @@ class Lane:
         in_buffer = len(self.buffer.rows) + self.sealer.in_hand
         self.session.close(deadline)
         self.sealer.close(Deadline(1.0))  # it may have waited for the window
+        rows, batches = self.unacked()
+        if self._window is not None:
+            rows, batches = self._leave_in_spool(self._window, rows, batches)
         if failed is not None:
             raise failed
-        rows, batches = self.unacked()
         if rows or batches or in_buffer:
             rows = max(rows, in_buffer)
             raise UnackedError(
@@ -157,6 +187,15 @@ class Lane:
                 rows=rows,
                 batches=batches,
             )
+
+    def _leave_in_spool(self, window: SpooledWindow, rows: int, batches: int) -> tuple[int, int]:
+        """Let go of the store; return rows and batches without an ack that are not in it."""
+        unspooled = len(self.buffer.rows) + self.sealer.in_hand + window.unspooled_rows
+        with window.changed:
+            window.store.close()
+        if rows > unspooled:
+            logger.info("%d %s rows stay in the spool, for the next process that has it", rows - unspooled, self.name)
+        return unspooled, batches if unspooled else 0
 
     def _failed(self) -> SessionFailedError:
         rows, batches = self.unacked()
@@ -202,6 +241,7 @@ def stats_of(lanes: Sequence[Lane]) -> Stats:
         parked=sum(c.parked for c in counters),
         pending=sum(c.pending for c in counters),
         buffered=sum(len(lane.buffer.rows) for lane in lanes),
+        spooled=sum(lane.spooled for lane in lanes),
         retried=sum(c.retried for c in counters),
         batches=sum(c.batches for c in counters),
     )

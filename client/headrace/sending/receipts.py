@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headrace.encoding.read_back import values_of
 from headrace.encoding.table import Header
 from headrace.errors import HeadraceError
 from headrace.results import BatchOutcome, RowError, reason_name, rows_of
@@ -22,6 +23,8 @@ class LogReceipt:
     """
 
     __slots__ = ("_event_ids", "_header", "_notices")
+
+    is_awaited = False
 
     def __init__(self, notices: Notices, header: Header, event_ids: Sequence[object]) -> None:
         self._notices = notices
@@ -42,6 +45,16 @@ class LogReceipt:
 
     def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
         """Nothing to add: the session counts such rows and calls on_error."""
+
+
+def receipt_of(batch: bytes, notices: Notices) -> LogReceipt:
+    """Return the receipt of a serialized batch of logged rows that has been on disk."""
+    parsed = batch_pb2.Batch.FromString(batch)
+    ids: Sequence[object] = ()
+    if notices.on_result is not None:
+        named = (column for column in parsed.columns.columns if column.name == "event_id")
+        ids = values_of(next(named, None), parsed.columns.row_count)
+    return LogReceipt(notices, Header(parsed.kind, parsed.model, parsed.model_version), ids)
 
 
 def outcome(

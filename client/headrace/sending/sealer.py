@@ -7,7 +7,8 @@ All the heavy work of log() is done here, on one thread of its own:
    full, and meanwhile the buffer fills and its overflow policy speaks.
 3. Rows that no batch can carry, and rows taken after the session is over, are counted as dropped, by reason.
 
-Nothing is sealed before the service has once told its limits: until then every row can still be dropped by policy.
+Without a spool nothing is sealed before the service has once told its limits: until then every row can still be dropped
+by policy. With one, rows are on disk as soon as they are sealed, and that waits for nobody.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from headrace.deadline import Deadline
-from headrace.encoding.table import Header, RefusedRow, RowTable, encode
+from headrace.encoding.table import Header, Limits, RefusedRow, RowTable, encode
 from headrace.errors import HeadraceError
 from headrace.logged.buffer import Buffer, LoggedRow
 from headrace.logged.counters import Counters
@@ -123,7 +124,7 @@ class Sealer:
             self._sleep(1, _TICK_S)
             return True
         try:
-            advice = self._session.wait_advice(Deadline(_TICK_S))
+            advice = self._session.sealing_advice(Deadline(_TICK_S))
         except HeadraceError as error:
             if self._closing:
                 return False  # what is left stays in the buffer, counted as unacked
@@ -133,7 +134,7 @@ class Sealer:
             return True
         if len(buffer.rows) < advice.suggested_rows and not self._is_urgent():
             self._sleep(advice.suggested_rows, advice.linger_s)
-        self._seal(buffer.take(advice.suggested_rows))
+        self._seal(buffer.take(advice.suggested_rows), advice.limits)
         return True
 
     def _sleep(self, rows: int, seconds: float) -> None:
@@ -152,24 +153,22 @@ class Sealer:
     def _is_urgent(self) -> bool:
         return self._closing or not self._has_sealed(self._flush_through)
 
-    def _seal(self, rows: list[LoggedRow]) -> None:
+    def _seal(self, rows: list[LoggedRow], limits: Limits) -> None:
         """Encode and seal rows, those of one model handle and kind after the other."""
         by_handle: dict[object, list[LoggedRow]] = {}
         for row in rows:
             by_handle.setdefault(row[0], []).append(row)
         for handle, its_rows in by_handle.items():
             try:
-                self._seal_table(its_rows, self._header_of(handle))
+                self._seal_table(its_rows, self._header_of(handle), limits)
             finally:
                 self._advance(len(its_rows))
 
-    def _seal_table(self, rows: list[LoggedRow], header: Header) -> None:
-        advice = self._session.advice
-        assert advice is not None  # noqa: S101 -- _step has waited for it
+    def _seal_table(self, rows: list[LoggedRow], header: Header, limits: Limits) -> None:
         table, refused = self._to_table(rows)
         for row in refused:
             self._refuse(row)
-        for part in encode(table, header, advice.limits):
+        for part in encode(table, header, limits):
             if isinstance(part, RefusedRow):
                 self._refuse(part)
                 continue

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -33,8 +34,12 @@ from headrace.settings import Settings
 from headrace.v1 import ingest_service_pb2
 from headrace.version import __version__
 
+if TYPE_CHECKING:
+    from headrace.sending.spooled_window import SpooledWindow
+
 _INGEST = "/headrace.v1.IngestService/Ingest"
 _GOODBYE_S = 2.0
+_SEQ_BYTES = 11  # tag and varint of the largest seq, added to a body when it is sealed
 _ABOUT_THE_CALLER = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 logger = logging.getLogger("headrace")
@@ -48,6 +53,15 @@ class Advice:
     suggested_rows: int
     linger_s: float
 
+    @staticmethod
+    def within(settings: Settings, *, max_bytes: int, max_rows: int, suggested_rows: int, linger_ms: float) -> Advice:
+        """Return what the service advises, as far as the settings let it."""
+        return Advice(
+            Limits(max_rows, min(max_bytes, settings.batch_bytes or max_bytes) - _SEQ_BYTES),
+            min(max_rows, settings.batch_rows or suggested_rows),
+            (settings.linger_ms or linger_ms) / 1e3,
+        )
+
 
 class Session:
     """One producer_id, its window and its thread.
@@ -58,8 +72,9 @@ class Session:
         settings: The client's settings.
         counters: Where outcomes are counted.
         notices: Warnings and callbacks.
-        holding: Returns what the client was given and still has, for reports.
+        holding: Returns what the client was given and still has, for reports; None: nothing is reported.
         name: Name of the thread.
+        window: A window with batches of a producer that is known already. Default: a new producer's.
     """
 
     def __init__(
@@ -70,19 +85,23 @@ class Session:
         settings: Settings,
         counters: Counters,
         notices: Notices,
-        holding: Callable[[], Holding],
+        holding: Callable[[], Holding] | None,
         name: str,
+        window: SpooledWindow | None = None,
     ) -> None:
-        self.producer_id = str(uuid.uuid4())
-        self.window = Window(settings.window_bytes)
+        self.producer_id = str(uuid.uuid4()) if window is None else window.store.producer_id
+        self.window: Window = Window(settings.window_bytes) if window is None else window
         self.advice: Advice | None = None
         self.quarantine = Quarantine(settings.quarantine_bytes)
+        self._spools = window is not None
         self._link = link
         self._project = project
         self._settings = settings
         self._counters = counters
         self._notices = notices
-        self._reports = Reports(counters, holding, lambda: self.window.oldest_seq - 1, settings.report_interval_s)
+        self._reports = holding and Reports(
+            counters, holding, lambda: self.window.oldest_seq - 1, settings.report_interval_s
+        )
         self._name = name
         self._backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
         self._channel: grpc.Channel | None = None
@@ -118,6 +137,19 @@ class Session:
                 if self.window.closing or not deadline.wait(changed):
                     return None
             return self.advice
+
+    def sealing_advice(self, deadline: Deadline) -> Advice | None:
+        """As wait_advice; but who spools waits for nobody, and until the service has spoken seals what any would take.
+
+        Raises:
+            HeadraceError: The session is over, and there is no spool.
+        """
+        if not self._spools:
+            return self.wait_advice(deadline)
+        self.start()
+        return self.advice or Advice.within(
+            self._settings, max_bytes=1024 * 1024, max_rows=10_000, suggested_rows=10_000, linger_ms=20
+        )
 
     def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: Deadline) -> int | None:
         """Seal a batch; as Window.seal."""
@@ -206,7 +238,7 @@ class Session:
             request.SerializeToString(),
             open_timeout_s=self._settings.open_timeout_s,
             ack_timeout_s=self._settings.ack_timeout_s,
-            due_report=self._reports.due,
+            due_report=self._reports.due if self._reports else lambda _: (None, 60.0),
             resending=lambda batch: self._counters.count_retried(batch.rows),
         )
 
@@ -247,14 +279,12 @@ class Session:
                 pass  # a message of a newer service: it asks for nothing this client could do
 
     def _on_opened(self, stream: Stream, opened: ingest_service_pb2.Opened) -> None:
-        settings = self._settings
-        max_bytes = opened.max_batch_bytes or 4 * 1024 * 1024
-        max_rows = opened.max_batch_rows or 100_000
-        linger_ms = settings.linger_ms or opened.suggested_linger_ms or 20
-        self.advice = Advice(
-            Limits(max_rows, min(max_bytes, settings.batch_bytes or max_bytes) - _SEQ_BYTES),
-            min(max_rows, settings.batch_rows or opened.suggested_batch_rows or 10_000),
-            linger_ms / 1e3,
+        self.advice = Advice.within(
+            self._settings,
+            max_bytes=opened.max_batch_bytes or 4 * 1024 * 1024,
+            max_rows=opened.max_batch_rows or 100_000,
+            suggested_rows=opened.suggested_batch_rows or 10_000,
+            linger_ms=opened.suggested_linger_ms or 20,
         )
         if opened.ledger_regressed:
             self._notices.warn(
@@ -344,6 +374,3 @@ class Session:
     def _tell_failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
         if batch.receipt is not None:
             self._notices.guard(batch.receipt.failed, batch, error, set_aside=set_aside)
-
-
-_SEQ_BYTES = 11  # tag and varint of the largest seq, added to a body when it is sealed

@@ -34,6 +34,10 @@ class Receipt(Protocol):
     def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
         """There will be no ack: the batch was set aside, or its session is over."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for it; else one that is made of the batch tells the same."""
+
 
 @dataclass(slots=True)
 class SealedBatch:
@@ -85,24 +89,35 @@ class Window:
             HeadraceError: The session is over: `failure`.
         """
         with self.changed:
-            while True:
-                if self.failure is not None:
-                    raise self.failure
-                if not self._batches or self.bytes + len(body) <= self.max_bytes:
-                    break
+            while not self._place(body, rows, receipt):
                 if not deadline.wait(self.changed):
                     return None
-            batch = _sealed(self.next_seq, body, rows, receipt)
             self.next_seq += 1
-            self._batches.append(batch)
-            self.rows += rows
-            self.bytes += batch.size_bytes
             self.changed.notify_all()
-            return batch.seq
+            return self.next_seq - 1
+
+    def _place(self, body: bytes, rows: int, receipt: Receipt) -> bool:
+        """Take a batch in under `next_seq`; False when it has to wait for space. Lock held."""
+        if self.failure is not None:
+            raise self.failure
+        if not self.has_space(len(body)):
+            return False
+        self._hold(sealed(self.next_seq, wire.with_seq(body, self.next_seq), rows, receipt))
+        return True
+
+    def has_space(self, size_bytes: int) -> bool:
+        """Whether a batch of so many bytes may be held now. Lock held."""
+        return not self._batches or self.bytes + size_bytes <= self.max_bytes
+
+    def _hold(self, batch: SealedBatch) -> None:
+        self._batches.append(batch)
+        self.rows += batch.rows
+        self.bytes += batch.size_bytes
 
     def at(self, seq: int) -> SealedBatch | None:
-        """Return the batch with this seq, or None when it is not sealed yet. Lock held."""
-        return self._batches[seq - self.oldest_seq] if self.oldest_seq <= seq < self.next_seq else None
+        """Return the batch with this seq, or None when it is not here yet. Lock held."""
+        place = seq - self.oldest_seq
+        return self._batches[place] if 0 <= place < len(self._batches) else None
 
     def through(self, seq: int) -> Sequence[SealedBatch]:
         """Return the batches up to `seq`, oldest first; they stay. Lock held."""
@@ -122,7 +137,7 @@ class Window:
             if not self._batches or self._batches[0].receipt is None:
                 return None
             aside = self._batches[0]
-            self._batches[0] = _sealed(aside.seq, b"", 0, None)
+            self._batches[0] = stand_in(aside.seq)
             self.rows -= aside.rows
             self.bytes += self._batches[0].size_bytes - aside.size_bytes
             self.changed.notify_all()
@@ -158,7 +173,11 @@ class Window:
             return sum(batch.rows for batch in open_batches), len(open_batches)
 
 
-def _sealed(seq: int, body: bytes, rows: int, receipt: Receipt | None) -> SealedBatch:
-    """Return a batch, serialized once and for all its sends."""
-    batch = wire.with_seq(body, seq)
+def sealed(seq: int, batch: bytes, rows: int, receipt: Receipt | None) -> SealedBatch:
+    """Return a serialized Batch with its seq, wrapped once and for all its sends."""
     return SealedBatch(seq, wire.enveloped(batch), len(batch), rows, receipt)
+
+
+def stand_in(seq: int) -> SealedBatch:
+    """Return an empty batch, which takes the place of one that cannot be sent."""
+    return sealed(seq, wire.with_seq(b"", seq), 0, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from headrace.reading.columns import rows_of
+from headrace.encoding.read_back import rows_of
 from headrace.v1 import batch_pb2
 from headrace.v1 import query_service_pb2 as pb
 from headrace_server.models.registry import Registry

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from headrace.reading.columns import rows_of
+from headrace.encoding.read_back import rows_of
 from headrace.v1 import batch_pb2, model_pb2
 from headrace.v1 import query_service_pb2 as pb
 from headrace_server.errors import QueryTooSlowError

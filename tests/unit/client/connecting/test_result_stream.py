@@ -12,7 +12,7 @@ import pytest
 
 import headrace
 from headrace import PublishResult, Settings
-from headrace.reading.columns import values_of
+from headrace.encoding.read_back import values_of
 from headrace.testing.behaviour import Status, abort
 from headrace.v1 import batch_pb2, query_service_pb2, query_service_pb2_grpc
 

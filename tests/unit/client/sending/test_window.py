@@ -18,6 +18,8 @@ SOON = Deadline(0.01)
 class Receipt:
     """A receipt that takes no notice."""
 
+    is_awaited = False
+
     def settled(self, batch: SealedBatch, result: result_pb2.BatchResult | None) -> None: ...
 
     def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None: ...

@@ -1,0 +1,57 @@
+"""A folder belongs to one living process; whoever comes after it may take it over, and one at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from headrace.spool.directory import SpoolDirectory
+
+HOLD = """
+import sys, pathlib
+from headrace.spool.directory import SpoolDirectory
+folder = SpoolDirectory(pathlib.Path(sys.argv[1])).new_folder()
+(folder.path / "events.db").write_text("rows")
+print(folder.path.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_folder_of_a_living_process_is_nobodys_and_of_a_killed_one_the_first_ones(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path / "spool")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        assert list(directory.abandoned()) == []
+        process.kill()
+        process.wait()
+    (adopted,) = directory.abandoned()
+    assert (adopted.path.name, [file.name for file in adopted.files()]) == (name, ["events.db"])
+    assert list(directory.abandoned()) == []
+    adopted.release()
+    assert adopted.path.exists()  # it holds a file still: the next one may have it
+    (again,) = directory.abandoned()
+    (again.path / "events.db").unlink()
+    again.release()
+    assert list(directory.path.iterdir()) == []
+
+
+def test_a_forked_child_leaves_the_lock_to_its_parent(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path)
+    folder = directory.new_folder()
+    child = os.fork()
+    if child == 0:
+        folder.leave_to_parent()
+        os._exit(len(list(directory.abandoned())))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list(directory.abandoned()) == []
+
+
+def test_only_this_user_may_look_into_it(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path / "deep" / "spool")
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    assert directory.new_folder().path.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,167 @@
+"""A client with a spool: rows outlive an outage and their process, and arrive once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import headrace
+from headrace.testing import FakeService
+from support.eventually import eventually
+
+Connect = Callable[..., headrace.Client]
+
+LOGGER = """
+import sys, headrace
+settings = headrace.Settings(spool_dir=sys.argv[2], backoff_initial_s=0.01, backoff_max_s=0.05)
+client = headrace.connect(sys.argv[1], settings=settings)
+model = client.model("flight_delay", version="v1")
+for number in range(int(sys.argv[3])):
+    model.log({"number": number}, event_id=f"{sys.argv[4]}{number}")
+    model.log_label(f"{sys.argv[4]}{number}", late=True)
+while client.stats().buffered or sum(client.stats().dropped.values()):
+    pass
+for lane in (client._events, client._late):
+    lane.sealer.flush(headrace.Deadline(10))
+print("spooled", flush=True)
+sys.stdin.read()
+client.close()
+"""
+
+
+def logger(address: str, spool: Path, rows: int, prefix: str) -> subprocess.Popen[str]:
+    """A process that has logged rows, and says when they are in the spool."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGGER, address, str(spool), str(rows), prefix],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "spooled\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End it as a power cut would."""
+    process.kill()
+    process.communicate()
+
+
+def ids(service: FakeService, kind: str = "EVENTS") -> list[str]:
+    rows = service.events("flight_delay") if kind == "EVENTS" else service.labels("flight_delay")
+    return sorted(str(row["event_id"]) for row in rows)
+
+
+def test_what_a_killed_process_has_spooled_is_sent_by_the_next_one_under_its_producer_id(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    for prefix in "ab":
+        kill(logger("localhost:1", tmp_path, 50, prefix))
+    outcomes: list[headrace.BatchOutcome] = []
+    client = connect(spool_dir=tmp_path, on_result=outcomes.append)
+    client.model("flight_delay").log({"number": 1.0}, event_id="c0")
+    client.close()
+    expected = sorted(["c0", *(f"{prefix}{number}" for prefix in "ab" for number in range(50))])
+    assert ids(service) == expected
+    assert ids(service, "LABELS") == expected[:-1]
+    assert len(service.ledger.producers) == 2 * 2 + 1
+    assert sorted(str(one) for each in outcomes if each.kind == "EVENTS" for one in each.event_ids) == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_close_leaves_what_has_no_ack_in_the_spool_and_raises_nothing(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    away = connect(address="localhost:1", spool_dir=tmp_path)
+    for number in range(10):
+        away.model("flight_delay").log({"number": number}, event_id=f"e{number}")
+    away.close(timeout=0.5)
+    connect(spool_dir=tmp_path).close()
+    assert ids(service) == [f"e{number}" for number in range(10)]
+
+
+def test_rows_beyond_memory_are_on_disk_alone_and_counted_as_spooled(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    service.hold_acks()
+    client = connect(spool_dir=tmp_path, window_bytes=2_000, batch_rows=10)
+    model = client.model("flight_delay")
+    for number in range(500):
+        model.log({"number": number}, event_id=f"e{number:03}")
+    eventually(lambda: client.stats().buffered == 0 and client.stats().spooled > 100)
+    stats = client.stats()
+    assert (stats.unacked, stats.logged, stats.dropped) == (500, 500, {})
+    service.release_acks()
+    client.flush()
+    assert ids(service) == [f"e{number:03}" for number in range(500)]
+    assert (client.stats().spooled, client.stats().stored) == (0, 500)
+
+
+def test_a_batch_that_was_committed_before_the_kill_is_not_doubled(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    service.hold_acks()
+    process = logger(service.address, tmp_path, 20, "a")
+    eventually(lambda: len(ids(service)) == 20)
+    kill(process)
+    service.release_acks()
+    connect(spool_dir=tmp_path).close()
+    assert ids(service) == sorted(f"a{number}" for number in range(20))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spool_that_cannot_be_read_is_set_aside_and_told(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    process = logger("localhost:1", tmp_path, 5, "a")
+    kill(process)
+    for file in tmp_path.glob("*/events.*"):
+        file.write_bytes(b"\xff" * file.stat().st_size)
+    errors: list[headrace.HeadraceError] = []
+    connect(spool_dir=tmp_path, on_error=errors.append).close()
+    assert [error.reason for error in errors] == ["SPOOL_DAMAGED"]
+    assert (ids(service), len(ids(service, "LABELS"))) == ([], 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
+
+
+def test_a_forked_child_has_a_spool_of_its_own(service: FakeService, connect: Connect, tmp_path: Path) -> None:
+    script = (
+        LOGGER.replace("print(", "import os; child = os.fork(); print(")
+        .replace("sys.stdin.read()", "model.log({}, event_id=f'child{child > 0}'); sys.stdin.read() if child else None")
+        .replace("client.close()", "client.close(timeout=0.3); os.waitpid(child, 0) if child else None")
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, "localhost:1", str(tmp_path), "5", "a"],
+        input="",
+        text=True,
+        check=True,
+        timeout=60,
+        env=os.environ,
+    )
+    connect(spool_dir=tmp_path).close()
+    assert ids(service) == ["a0", "a1", "a2", "a3", "a4", "childFalse", "childTrue"]
+
+
+def test_a_client_that_spools_starts_though_its_disk_is_full(service: FakeService, tmp_path: Path) -> None:
+    script = """
+import errno, os, sys, headrace
+from headrace.spool import directory
+def full(*_): raise OSError(errno.ENOSPC, "No space left on device")
+directory.SpoolDirectory.new_folder = full
+client = headrace.connect(sys.argv[1], settings=headrace.Settings(spool_dir=sys.argv[2]))
+client.model("flight_delay").log({"x": 1.0}, event_id="a")
+client.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, service.address, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "kept in memory alone" in done.stderr
+    assert ids(service) == ["a"]
