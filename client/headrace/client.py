@@ -345,6 +345,24 @@ class Client:
         for lane in (self._events, self._late):
             lane.flush(deadline)
 
+    def flush_to_spool(self, timeout: float | Deadline = 5.0) -> None:
+        """Wait until every row logged so far is on disk (or acknowledged): from then on it outlives the process.
+
+        Args:
+            timeout: Seconds to wait, or a Deadline.
+
+        Raises:
+            FlushTimeout: The time passed, or the disk is full; its message says how many rows are in memory alone.
+            InvalidArgumentError: The client has no spool_dir.
+            ClosedError: The client is closed.
+        """
+        self._check_open()
+        if self.settings.spool_dir is None:
+            raise InvalidArgumentError("flush_to_spool needs Settings(spool_dir=...)")
+        deadline = Deadline.of(timeout)
+        for lane in (self._events, self._late):
+            lane.flush_to_spool(deadline)
+
     def close(self, timeout: float | Deadline = 30.0) -> None:
         """Accept nothing more, wait for the acks of the rest, then release threads and connections. Safe twice.
 

@@ -190,6 +190,10 @@ class AsyncClient:
         """Wait until every row logged so far is acknowledged; as Client.flush."""
         await in_thread(self._core.flush, timeout)
 
+    async def flush_to_spool(self, timeout: float | Deadline = 5.0) -> None:  # noqa: ASYNC109 -- as the sync face
+        """Wait until every row logged so far is on disk; as Client.flush_to_spool."""
+        await in_thread(self._core.flush_to_spool, timeout)
+
     async def close(self, timeout: float | Deadline = 30.0) -> None:  # noqa: ASYNC109 -- as the sync face
         """Accept nothing more, wait for the acks of the rest, release everything; as Client.close."""
         await in_thread(self._core.close, timeout)

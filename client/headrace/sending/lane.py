@@ -162,6 +162,18 @@ class Lane:
                 batches=batches,
             )
 
+    def flush_to_spool(self, deadline: Deadline) -> None:
+        """Wait until all rows given so far are on disk, or acknowledged.
+
+        Raises:
+            FlushTimeout: The deadline passed first.
+        """
+        is_sealed = not (self.buffer.rows or self.sealer.in_hand) or self.sealer.flush(deadline)
+        unspooled = self.session.window.rows if self._window is None else self._window.unspooled_rows
+        rows = unspooled if is_sealed else self.unacked()[0]
+        if rows:
+            raise FlushTimeout(f"{rows} {self.name} rows are not on disk", rows=rows, batches=0)
+
     def close(self, deadline: Deadline) -> None:
         """Accept nothing more, deliver what is here until `deadline`, then release threads and connection.
 

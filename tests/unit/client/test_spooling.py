@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import headrace
 from headrace.testing import FakeService
 from support.eventually import eventually
@@ -22,10 +24,7 @@ model = client.model("flight_delay", version="v1")
 for number in range(int(sys.argv[3])):
     model.log({"number": number}, event_id=f"{sys.argv[4]}{number}")
     model.log_label(f"{sys.argv[4]}{number}", late=True)
-while client.stats().buffered or sum(client.stats().dropped.values()):
-    pass
-for lane in (client._events, client._late):
-    lane.sealer.flush(headrace.Deadline(10))
+client.flush_to_spool(timeout=10)
 print("spooled", flush=True)
 sys.stdin.read()
 client.close()
@@ -144,6 +143,17 @@ def test_a_forked_child_has_a_spool_of_its_own(service: FakeService, connect: Co
     )
     connect(spool_dir=tmp_path).close()
     assert ids(service) == ["a0", "a1", "a2", "a3", "a4", "childFalse", "childTrue"]
+
+
+def test_whoever_has_no_spool_cannot_flush_to_it(connect: Connect, service: FakeService, tmp_path: Path) -> None:
+    with pytest.raises(headrace.InvalidArgumentError, match="spool_dir"):
+        connect().flush_to_spool()
+    service.hold_acks()
+    full = connect(spool_dir=tmp_path)
+    full._events.session.window.store._database.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+    full.model("flight_delay").log({})
+    with pytest.raises(headrace.FlushTimeout, match="1 events rows are not on disk"):
+        full.flush_to_spool()
 
 
 def test_a_client_that_spools_starts_though_its_disk_is_full(service: FakeService, tmp_path: Path) -> None:
