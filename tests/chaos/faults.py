@@ -136,6 +136,7 @@ async def freeze_mid_copy(system: System, random: Random) -> AsyncIterator[float
             yield time.monotonic()
         finally:
             replica.process.signal(signal.SIGCONT)
+        await system.flows()
 
 
 @asynccontextmanager

@@ -22,8 +22,8 @@ import headrace
 from chaos.oracle import OracleWriter
 from chaos.rows import MODELS, Event, fingerprint
 
-BURST_ROWS = 40
-PAUSE_S = 0.05
+BURST_ROWS = 25
+PAUSE_S = 0.08
 LABELLED = 5  # every so many events
 PUBLISHED = 20  # every so many bursts
 CLOSE_S = 120.0
