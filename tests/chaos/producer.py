@@ -4,7 +4,7 @@ python -m chaos.producer ADDRESSES ORACLE NAME SEED     logs until its standard 
 
 Its standard output says when rows are acked: `acked <moment> <moment at which the oldest of them was logged>`, both of
 the clock that all processes share. Some of its labels are logged before their events, so that they wait in the inbox;
-now and then it publishes a list instead of logging rows.
+now and then it publishes a list instead of logging rows. A second thread sends rows of its own by unary calls.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from random import Random
 import headrace
 from chaos.oracle import OracleWriter
 from chaos.rows import MODELS, Event, fingerprint
+from chaos.unary_caller import UnaryCaller
 
 BURST_ROWS = 25
 PAUSE_S = 0.08
@@ -39,6 +40,7 @@ class Producer:
         self._name = name
         self._random = Random(seed)
         self._number = 0
+        self._caller = UnaryCaller(addresses, oracle, name, seed)
         self._logged_at: dict[tuple[str, object], float] = {}
         self._client = headrace.connect(
             addresses,
@@ -50,11 +52,14 @@ class Producer:
         self._models = {name: self._client.model(name) for name in MODELS}
 
     def run(self, stop: threading.Event) -> None:
-        """Log until told to stop, then close."""
+        """Log until told to stop, then see the last unary call through and close."""
+        calling = threading.Thread(target=self._caller.run, args=(stop,))
+        calling.start()
         for burst in range(sys.maxsize):
             if stop.wait(PAUSE_S * self._random.uniform(0.2, 1.8)):
                 break
             self._burst(self._random.choice(list(MODELS)), publishes=burst % PUBLISHED == PUBLISHED - 1)
+        calling.join(CLOSE_S)
         ids = self._client.producer_ids
         self._client.close(CLOSE_S)
         stats = self._client.stats()

@@ -11,6 +11,8 @@ import headrace
 
 MODELS = {"chaos_unique": headrace.Identity.UNIQUE, "chaos_append": headrace.Identity.APPEND}
 """An index would hide a batch that was stored twice, so half of the rows go where there is none."""
+UNARY = "chaos_unary"
+"""Where rows go that come by unary calls: of them the ledger keeps no counts."""
 
 SCHEMA = headrace.Schema(
     features={"amount": "float64", "number": "int64", "word": "string"},

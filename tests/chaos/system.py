@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import headrace
 from chaos.oracle import Oracle
-from chaos.rows import MODELS, SCHEMA
+from chaos.rows import MODELS, SCHEMA, UNARY
 from support.service import ServiceProcess, running_service
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.timescale import TimescaleCluster
@@ -237,3 +237,4 @@ def _register(address: str) -> None:
     with headrace.connect(address) as client:
         for name, identity in MODELS.items():
             client.register(SCHEMA, name=name, identity=identity)
+        client.register(SCHEMA, name=UNARY, identity=headrace.Identity.APPEND)

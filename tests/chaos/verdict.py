@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from chaos.oracle import Oracle
-from chaos.rows import MODELS, fingerprint
+from chaos.rows import MODELS, UNARY, fingerprint
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = 5
@@ -99,6 +99,7 @@ async def compare(connection: asyncpg.Connection, oracles: Iterable[Oracle]) -> 
             stored = [row async for row in rows]
             count += len(stored)
             verdict.judge(table, oracles, stored)
+    verdict.judge(UNARY, oracles, [row async for row in _events(connection, UNARY)])
     ledger = await connection.fetch("SELECT producer_id::text, last_seq FROM headrace.producers")
     noticed = await connection.fetchval("SELECT count(*) FROM headrace.seq_gaps")
     verdict.judge_ledger(oracles, {row[0]: row[1] for row in ledger}, noticed)
