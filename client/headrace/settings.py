@@ -89,7 +89,8 @@ class Settings:
     """Deadline of a registry call with all its retries, in seconds."""
 
     backoff_initial_s: float = 0.1
-    """Wait before the first reconnect, in seconds; doubled each time, with full jitter."""
+    """Longest wait before the first reconnect, in seconds; 30 % more each time, with full jitter: what was away
+    for 2 s is found within another."""
 
     backoff_max_s: float = 15.0
     """Longest wait between reconnects, in seconds: a service that comes back is found within this time."""

@@ -1,4 +1,4 @@
-"""Rows by unary calls: each call is repeated under its request_id until it is answered, as one does without a stream."""
+"""Rows by unary calls: each is repeated under its request_id until it is answered, as one does without a stream."""
 
 from __future__ import annotations
 

