@@ -1,10 +1,11 @@
-"""Frees the ledger from a replica that is frozen in the middle of a transaction.
+"""Frees what a replica holds that is frozen in the middle of a transaction: ledger, inbox, a table being altered.
 
 A stopped process (SIGSTOP, a paused VM) keeps its transaction and its row locks; no timeout of PostgreSQL ends a
 backend that waits for its client inside COPY, but pg_terminate_backend does. So whoever waited too long for a lock
-looks for holders: backends of other replicas that have written to the ledger, whose transaction is older than
-FROZEN_AFTER_S, and who wait for their client at two looks LOOK_AGAIN_S apart without anything having moved in between.
-A healthy replica has all bytes in memory before its COPY starts, so it never looks like that.
+looks for holders: backends of other replicas that have written to the ledger, or whose transaction is marked as one
+that others wait for (storage/waited_for.py). Their transaction is older than FROZEN_AFTER_S, and they wait for their
+client at two looks LOOK_AGAIN_S apart without anything having moved in between. A healthy replica has all bytes in
+memory before its COPY starts, so it never looks like that.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ import structlog
 
 from headrace_server.copying.connection import DATABASE_ERRORS, Connection
 from headrace_server.copying.line import Line
+from headrace_server.storage.waited_for import IS_MARK
 
 FROZEN_AFTER_S = 10
 LOOK_AGAIN_S = 1.0
 
 # What moves while a client is alive: its statements, and the bytes of its COPY.
-_STILL = """
+_STILL = f"""
 SELECT a.pid, a.application_name, a.xact_start, a.query_start, a.state_change, c.bytes_processed
 FROM pg_stat_activity a
 LEFT JOIN pg_stat_progress_copy c USING (pid)
@@ -30,11 +32,14 @@ WHERE a.application_name LIKE 'headrace/%'
   AND a.xact_start < clock_timestamp() - make_interval(secs => $1)
   AND EXISTS (
       SELECT FROM pg_locks l
-      WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
-        AND l.relation IN ('headrace.producers'::regclass, 'headrace.requests'::regclass)
-        AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
+      WHERE l.pid = a.pid AND l.granted AND (
+          {IS_MARK}
+          OR l.locktype = 'relation'
+          AND l.relation IN ('headrace.producers'::regclass, 'headrace.requests'::regclass)
+          AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
+      )
   )
-"""
+"""  # noqa: S608 - a constant of ours
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +53,7 @@ async def look_for_frozen(line: Line) -> None:
 
 
 async def free_frozen_locks(connection: Connection) -> int:
-    """Terminate backends that hold the ledger for a client that has stopped; returns how many.
+    """Terminate backends that hold what others wait for, for a client that has stopped; returns how many.
 
     Raises:
         asyncpg.PostgresError, OSError: As every statement.

@@ -4,12 +4,16 @@ Nothing here can lose a row: they are committed. A follow-up that fails is left 
 verdicts stay what they were at the commit, which is true, if less than what could be said.
 """
 
+from contextlib import suppress
+
+import asyncpg
 import structlog
 
 from headrace.v1 import result_pb2
 from headrace_server.batching.batch import PendingBatch
 from headrace_server.copying import ledger
 from headrace_server.copying.connection import DATABASE_ERRORS, Connection
+from headrace_server.copying.frozen import free_frozen_locks
 from headrace_server.copying.group import Part
 from headrace_server.copying.landing import Landed
 from headrace_server.copying.observer import CommitObserver
@@ -45,6 +49,9 @@ async def follow_up(connection: Connection, part: Part, landed: Landed) -> None:
         await part.landing.settle(connection, part.rows, landed)
     except DATABASE_ERRORS as error:
         log.warning("follow_up_postponed", table=part.landing.table_key, error=repr(error))
+        if isinstance(error, asyncpg.LockNotAvailableError):
+            with suppress(*DATABASE_ERRORS):
+                await free_frozen_locks(connection)
 
 
 async def _keep(connection: Connection, changed: dict[PendingBatch, result_pb2.BatchResult]) -> None:

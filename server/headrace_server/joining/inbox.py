@@ -22,11 +22,12 @@ from headrace_server.joining.keys import by_index
 from headrace_server.joining.tables import NEVER_COMPARED, LateTables
 from headrace_server.models.column_types import TIMESTAMP
 from headrace_server.models.names import INBOX_NAMES, quote_identifier
+from headrace_server.storage.waited_for import MARK
 
 # Rows under one hold of the lock: rows that are being stored wait for it a fraction of a second.
 MOVED_AT_ONCE = 10_000
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)), clock_timestamp()"
+_LOCK = f"SELECT {MARK}, pg_advisory_xact_lock(hashtextextended($1, 0)), clock_timestamp()"
 _RESERVE = """
 SELECT setval(ids, nextval(ids) + $2 - 1) - $2 + 1
 FROM (SELECT pg_get_serial_sequence($1, 'inbox_id')::regclass AS ids) AS of_inbox
@@ -47,7 +48,7 @@ async def lock(connection: Connection, tables: LateTables) -> datetime:
     write down grow in the order in which they commit.
     """
     row = await connection.fetchrow(_LOCK, tables.lock)
-    moment: datetime = row[1]
+    moment: datetime = row[2]
     return moment
 
 

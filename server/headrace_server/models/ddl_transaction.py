@@ -16,6 +16,7 @@ import asyncpg
 
 from headrace_server.storage.outage import told_as_unavailable
 from headrace_server.storage.pool import Connect
+from headrace_server.storage.waited_for import MARK
 
 LOCK_TIMEOUT_MS = 1_000
 DEADLINE_S = 30.0
@@ -78,7 +79,7 @@ async def _once(
             f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'"
         )
         await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"headrace.model {project}.{sql_name}"
+            f"SELECT {MARK}, pg_advisory_xact_lock(hashtextextended($1, 0))", f"headrace.model {project}.{sql_name}"
         )
         return await work(connection)
 
