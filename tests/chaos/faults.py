@@ -43,6 +43,7 @@ class Fault:
         replicas: Replicas of the service that it needs.
         cycles: How often it is dealt in the full form.
         fills_disk: Whether the database is to lie on a small disk of its own.
+        spools: Whether producers have a spool, and what is in it counts as promised.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Fault:
     replicas: int = 1
     cycles: int = 20
     fills_disk: bool = False
+    spools: bool = False
 
 
 @asynccontextmanager
@@ -279,6 +281,23 @@ async def kill_producer(system: System, random: Random) -> AsyncIterator[float]:
     yield moment
 
 
+@asynccontextmanager
+async def kill_spooling_producer(system: System, random: Random) -> AsyncIterator[float]:
+    """Kill -9 of a producer, often while it can reach nobody; the next one sends what is in its spool."""
+    is_alone = random.random() < 0.7
+    if is_alone:
+        for replica in system.replicas:
+            replica.door.black_hole()
+        await asyncio.sleep(random.uniform(0.1, 1.0))
+    victim = system.producers.pop(random.randrange(len(system.producers)))
+    moment = time.monotonic()
+    await victim.kill()
+    for replica in system.replicas:
+        replica.door.heal()
+    await system.add_producer()
+    yield moment
+
+
 def cut_at_commit(cut: Cut) -> Deal:
     """The service's connection is reset as it sends COMMIT: before it arrives, or after, without an answer."""
 
@@ -398,6 +417,9 @@ LONG = (
     Fault("long-black-hole-line", "service ↔ database: silence for 60 s", black_hole(line, 60.0, 60.0), cycles=3),
 )
 DEAR = (
+    Fault(
+        "kill-spooling-producer", "kill -9 of a producer with a spool", kill_spooling_producer, cycles=200, spools=True
+    ),
     Fault("stall-database", "the database stands still for 5 minutes", stall_database, cycles=1),
     Fault("fill-disk", "the database's disk full, 2–6 s", fill_disk, cycles=10, fills_disk=True),
 )

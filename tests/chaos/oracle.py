@@ -33,6 +33,10 @@ class OracleWriter:
         """These rows are acked as stored."""
         self._write("acked", table, list(event_ids))
 
+    def kept(self, table: str, event_ids: Iterable[object]) -> None:
+        """These rows are in the spool, so they outlive this process."""
+        self._write("kept", table, list(event_ids))
+
     def complains(self, text: str) -> None:
         """Something happened that must never happen to a user's code."""
         self._write("complaint", text)
@@ -55,6 +59,7 @@ class Oracle:
     Attributes:
         intended: Rows by table.
         acked: Event ids by table, as often as they were acked.
+        kept: Event ids by table, of rows that were in the spool.
         complaints: What must never happen, and did.
         producer_ids: Its identities in the ledger; none of a producer that was killed.
         batches: Batches of all of them that were acked.
@@ -62,6 +67,7 @@ class Oracle:
 
     intended: dict[str, Rows] = field(default_factory=dict)
     acked: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     producer_ids: list[str] = field(default_factory=list)
     batches: int = 0
@@ -76,6 +82,8 @@ class Oracle:
                     oracle.intended.setdefault(told[0], {}).update(told[1])
                 case "acked":
                     oracle.acked.setdefault(told[0], []).extend(told[1])
+                case "kept":
+                    oracle.kept.setdefault(told[0], []).extend(told[1])
                 case "complaint":
                     oracle.complaints.append(told[0])
                 case "closed":
@@ -84,9 +92,10 @@ class Oracle:
 
     @property
     def owed(self) -> dict[str, set[str]]:
-        """Rows that must be in the tables: those acked, and of a client that was closed all."""
+        """Rows that must be in the tables: those acked or spooled, and of a client that was closed all."""
         if not self.producer_ids:
-            return {table: set(ids) for table, ids in self.acked.items()}
+            tables = self.acked.keys() | self.kept.keys()
+            return {table: {*self.acked.get(table, ()), *self.kept.get(table, ())} for table in tables}
         return {table: set(rows) for table, rows in self.intended.items()}
 
 

@@ -1,6 +1,9 @@
 """One producer: a process that logs through the SDK, as a model server does, and keeps its oracle.
 
-python -m chaos.producer ADDRESSES ORACLE NAME SEED     logs until its standard input closes, then closes its client
+python -m chaos.producer ADDRESSES ORACLE NAME SEED [SPOOL]
+
+It logs until its standard input closes, then it closes its client. With a spool it waits after each burst until that is
+on disk, and notes that it is.
 
 Its standard output says when rows are acked: `acked <moment> <moment at which the oldest of them was logged>`, both of
 the clock that all processes share. Some of its labels are logged before their events, so that they wait in the inbox;
@@ -14,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -30,13 +33,15 @@ PUBLISHED = 20  # every so many bursts
 CLOSE_S = 120.0
 # Nothing is dropped while a fault lasts: log() waits instead.
 SETTINGS = headrace.Settings(overflow=headrace.Overflow.BLOCK, overflow_timeout_s=600.0, buffer_rows=20_000)
+SPOOLED_S = 60.0
 
 
 class Producer:
     """A client with its oracle."""
 
-    def __init__(self, addresses: str, oracle: OracleWriter, name: str, seed: str) -> None:
+    def __init__(self, addresses: str, oracle: OracleWriter, name: str, seed: str, spool: str | None) -> None:
         self._oracle = oracle
+        self._spools = spool is not None
         self._name = name
         self._random = Random(seed)
         self._number = 0
@@ -44,7 +49,7 @@ class Producer:
         self._logged_at: dict[tuple[str, object], float] = {}
         self._client = headrace.connect(
             addresses,
-            settings=SETTINGS,
+            settings=replace(SETTINGS, spool_dir=spool),
             on_result=self._on_result,
             on_error=lambda error: oracle.complains(f"on_error: {error!r}"),
             on_drop=lambda reason, rows: oracle.complains(f"on_drop: {rows} {reason}"),
@@ -88,6 +93,10 @@ class Producer:
                 )
         for event in last:
             model.log_label(event.event_id, truth=event.number)
+        if self._spools:
+            self._client.flush_to_spool(SPOOLED_S)
+            self._oracle.kept(table, [event.event_id for event in events])
+            self._oracle.kept(_labels(table), [event.event_id for event in labelled])
 
     def _publish(self, table: str, events: Sequence[Event]) -> None:
         rows = [asdict(event) for event in events]
@@ -129,7 +138,7 @@ def _labels(table: str) -> str:
 
 def main() -> None:
     """Run until standard input closes."""
-    addresses, path, name, seed = sys.argv[1:]
+    addresses, path, name, seed, *spool = sys.argv[1:]
     oracle, stop = OracleWriter(Path(path)), threading.Event()
 
     def wait_for_end() -> None:
@@ -138,7 +147,7 @@ def main() -> None:
 
     threading.Thread(target=wait_for_end, daemon=True).start()
     try:
-        Producer(addresses, oracle, name, seed).run(stop)
+        Producer(addresses, oracle, name, seed, spool[0] if spool else None).run(stop)
     except Exception as error:
         oracle.complains(f"raised {error!r}")
         raise

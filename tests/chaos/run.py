@@ -67,7 +67,12 @@ class Run:
         random = Random(f"{self.seed} {self.faults[0].name}")
         replicas = max(fault.replicas for fault in self.faults)
         async with running_system(
-            cluster, folder, seed=str(self.seed), replicas=replicas, producers=self.producers
+            cluster,
+            folder,
+            seed=str(self.seed),
+            replicas=replicas,
+            producers=self.producers,
+            spools=self.faults[0].spools,
         ) as system:
             for cycle, fault in enumerate(self.faults, 1):
                 await asyncio.sleep(random.uniform(0.0, LONGEST_CALM_S))

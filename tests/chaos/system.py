@@ -147,7 +147,7 @@ class System:
     """
 
     def __init__(
-        self, cluster: TimescaleCluster, url: str, replicas: Sequence[Replica], folder: Path, seed: str
+        self, cluster: TimescaleCluster, url: str, replicas: Sequence[Replica], folder: Path, seed: str, *, spools: bool
     ) -> None:
         self.cluster = cluster
         self.url = url
@@ -157,6 +157,7 @@ class System:
         self.database_lock = asyncio.Lock()
         self._folder = folder
         self._seed = seed
+        self._spool = [str(folder / "spool")] if spools else []
         self._names = count(1)
         self._changed = asyncio.Condition()
 
@@ -167,7 +168,16 @@ class System:
         oracle = str(self._folder / f"{name}.oracle")
         with (self._folder / "producers.log").open("a") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "chaos.producer", addresses, oracle, name, f"{self._seed} {name}"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "chaos.producer",
+                    addresses,
+                    oracle,
+                    name,
+                    f"{self._seed} {name}",
+                    *self._spool,
+                ),
                 cwd=TESTS,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -205,7 +215,7 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    cluster: TimescaleCluster, folder: Path, *, seed: str, replicas: int, producers: int
+    cluster: TimescaleCluster, folder: Path, *, seed: str, replicas: int, producers: int, spools: bool = False
 ) -> AsyncIterator[System]:
     """Run everything on a new database; rows flow when the block begins."""
     async with AsyncExitStack() as stack:
@@ -221,7 +231,7 @@ async def running_system(
             await replica.start()
             members.append(replica)
         await asyncio.to_thread(_register, f"127.0.0.1:{members[0].door.port}")
-        system = System(cluster, url, members, folder, seed)
+        system = System(cluster, url, members, folder, seed, spools=spools)
         try:
             for _ in range(producers):
                 await system.add_producer()
