@@ -7,6 +7,9 @@ RATE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
+# Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.timescale import TimescaleCluster
+
+# As the Makefile has it: a service that a test starts would be compiled each time, which takes longer than its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is no fault of the code's: time goes into benchmarks. A failure prints the blob that replays it.
 settings.register_profile("headrace", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])

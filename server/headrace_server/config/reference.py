@@ -3,12 +3,16 @@
 `python -m headrace_server.config.reference > docs/settings.md` renews it; a test fails while it is stale.
 """
 
+import ast
+import inspect
 import sys
+from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ByteSize
 from pydantic_core import PydanticUndefined
 
+from headrace_server.config import settings
 from headrace_server.config.variables import GROUPS, VARIABLES, Variable
 
 HEAD = """\
@@ -44,8 +48,11 @@ holds it, under its variable's name with `_FILE`: `HEADRACE_DATABASE_URL_FILE=/r
 def markdown() -> str:
     """Return the page."""
     parts = [HEAD]
+    said = documentation()
     for name, group in GROUPS.items():
-        rows = [_row(variable) for variable in VARIABLES if variable.group == name]
+        rows = [
+            _row(variable, said[group.__name__, variable.field]) for variable in VARIABLES if variable.group == name
+        ]
         parts.append(
             f"\n## {name}\n\n{group.__doc__}\n\n| name, variable | default | what it is |\n| --- | --- | --- |\n"
             + "".join(rows)
@@ -53,9 +60,24 @@ def markdown() -> str:
     return "".join(parts)
 
 
-def _row(variable: Variable) -> str:
+def documentation() -> dict[tuple[str, str], str]:
+    """Return what stands below each field, by class and field. Read here: pydantic would read it at each start."""
+    classes = [node for node in ast.parse(inspect.getsource(settings)).body if isinstance(node, ast.ClassDef)]
+    return {
+        (each.name, field.target.id): inspect.cleandoc(text.value.value)
+        for each in classes
+        for field, text in pairwise(each.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+def _row(variable: Variable, said: str) -> str:
     names = "<br>".join(f"`{name}`" for name in (variable.field, *variable.names, *variable.file_names))
-    text = " ".join((variable.info.description or "").split())
+    text = " ".join(said.split())
     return f"| {names} | {_default(variable)} | {text}{_choices(variable.info.annotation)} |\n"
 
 

@@ -36,9 +36,7 @@ def _default_copiers() -> int:
 class Group(BaseModel):
     """Settings that one room needs."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class Listen(Group):
@@ -261,9 +259,7 @@ class Log(Group):
 class Settings(BaseSettings):
     """All settings of the service."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     listen: Listen = Listen()
     tls: Tls = Tls()
