@@ -74,7 +74,9 @@ def scope_of(kind: batch_pb2.RecordKind.ValueType) -> Scope:
 
 def denial_of(kind: batch_pb2.RecordKind.ValueType) -> str:
     """Return the words for a caller who may not send rows of a kind."""
-    return f"the key lacks the scope {scope_of(kind)!r}, which rows of kind {kind} need"
+    known = kind in batch_pb2.RecordKind.values()
+    name = batch_pb2.RecordKind.Name(kind).removeprefix("RECORD_KIND_") if known else str(kind)
+    return f"the key lacks the scope {scope_of(kind)!r}, which rows of kind {name} need"
 
 
 _current: ContextVar[Caller] = ContextVar("caller")

@@ -9,8 +9,10 @@ from headrace_server.cli import (
     database,
     datasets,
     dead_letters,
+    delete,
     delivery,
     doctor,
+    jobs,
     kafka,
     keys,
     models,
@@ -55,5 +57,7 @@ application.command("delivery")(delivery.delivery)
 application.command("publish")(publish.publish)
 application.command("kafka")(kafka.kafka)
 application.add_typer(datasets.verbs, name="datasets")
+application.command("delete")(delete.delete)
+application.add_typer(jobs.verbs, name="jobs")
 application.command("orphans")(orphans.orphans)
 application.command("doctor")(doctor.doctor)
