@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,11 @@ SHORT ?=
 WRITE ?=
 chaos: setup ## kill, freeze and cut everything while rows flow, then look for each row (about an hour; see docs/guarantees.md)
 	@cd tests && ../$(BIN)/python -m chaos $(FAULTS) $(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SHORT),--short) $(if $(WRITE),--write)
+
+# RUNS=n: how many; 12 of them are in `make test`.
+RUNS ?= 2000
+model-test: setup ## sessions and ledger against a model, in every order that hypothesis can think of (a quarter of an hour)
+	HEADRACE_TEST_MODEL_RUNS=$(RUNS) $(BIN)/pytest -s tests/integration/ledger/test_session_model.py $(PYTEST_ARGS)
 
 # The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
 .venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed

@@ -81,7 +81,7 @@ class Claim:
 
     Attributes:
         commit: Next in turn: to be written by this transaction.
-        ahead: Come later: an earlier batch of the producer is not committed yet.
+        ahead: Come later: an earlier batch of the producer, or its twin, is not committed yet.
         replayed: Committed before, with the result of then.
         refused: Never to be committed, with the error for their session or call.
     """
@@ -130,8 +130,8 @@ async def _claim_producers(connection: Connection, batches: Sequence[PendingBatc
             claimed.refused.append((batch, FencedError(fenced)))
         elif batch.seq <= standing[producer]["last_seq"]:
             committed.append(batch)
-        elif batch.seq > expected[producer]:
-            claimed.ahead.append(batch)
+        elif batch.seq != expected[producer]:
+            claimed.ahead.append(batch)  # too early, or the second of the same: answered from the books, once written
         else:
             expected[producer] = batch.last_seq + 1
             claimed.commit.append(batch)

@@ -83,6 +83,19 @@ async def test_batches_ahead_of_their_turn_wait_for_it(
     assert [(await settled(batch)).seq for batch in (first, second)] == [1, 2]
 
 
+async def test_the_same_batch_twice_in_one_group_is_stored_once(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")
+        twins = [await session.put([*flights(10), *flights(1)], seq=1) for _ in range(2)]
+    first, second = sorted([await settled(twin) for twin in twins], key=lambda result: result.replayed)
+    assert (first.replayed, second.replayed) == (False, True)
+    assert (first.stored, first.duplicate) == (second.stored, second.duplicate) == (10, 1)
+    assert await row_count(connection) == 10
+
+
 async def test_a_batch_whose_predecessor_never_comes_ends_its_session_to_be_opened_again(
     path: WritePath, opened: Connect, connection: asyncpg.Connection
 ) -> None:
