@@ -125,7 +125,7 @@ def _vector(value: object, field: Field) -> list[float]:
             raise CellError("VALUE_OUT_OF_RANGE", f"{shown(number)} in a vector does not fit a float32")
     if len(value) != field.dimension:
         raise CellError("VECTOR_DIMENSION", f"dimension {field.dimension}; the vector has {len(value)} numbers")
-    return value
+    return [float(number) for number in value]  # Arrow takes no integer beyond 64 bits for a float
 
 
 def _string_list(value: object, field: Field) -> list[str]:
