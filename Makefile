@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test fuzz check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -30,6 +30,7 @@ lock: setup ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
 	$(BIN)/uv pip compile protos/toolchain.in --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o protos/toolchain.lock
 	$(BIN)/uv pip compile pyproject.toml --extra bench --constraint requirements.lock --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o benchmarks/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra fuzz --constraint requirements.lock --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o tests/fuzz/requirements.lock
 
 # The stubs' toolchain is older than the service's libraries, so it lives in an environment of its own.
 PROTO_PATHS := $(wildcard protos/headrace/v1/*.proto)
@@ -86,6 +87,18 @@ chaos: setup ## kill, freeze and cut everything while rows flow, then look for e
 RUNS ?= 2000
 model-test: setup ## sessions and ledger against a model, in every order that hypothesis can think of (a quarter of an hour)
 	HEADRACE_TEST_MODEL_RUNS=$(RUNS) $(BIN)/pytest -s tests/integration/ledger/test_session_model.py $(PYTEST_ARGS)
+
+# The fuzzer's wheel is large and not made for every Python, so it has an environment of its own.
+.venv/fuzz/.installed: tests/fuzz/requirements.lock | .venv/.installed
+	@test -x .venv/fuzz/bin/python || $(PYTHON) -m venv .venv/fuzz
+	@echo "installing the fuzzer into .venv/fuzz (once; about a minute)"
+	@.venv/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock
+	@.venv/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+FUZZ_SECONDS ?= 600
+fuzz: .venv/fuzz/.installed ## decoding and validation under mutated bytes, from tests/fuzz/corpus (ten minutes; FUZZ_SECONDS=n)
+	cd tests && ../.venv/fuzz/bin/python -m fuzz --seconds $(FUZZ_SECONDS) --keep ../.venv/fuzz/kept
 
 # The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
 .venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed

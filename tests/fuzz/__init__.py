@@ -1,0 +1,1 @@
+"""Decoding and validation under inputs that nobody thought of: `make fuzz`."""
