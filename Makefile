@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test fuzz check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -88,7 +88,7 @@ RUNS ?= 2000
 model-test: setup ## sessions and ledger against a model, in every order that hypothesis can think of (a quarter of an hour)
 	HEADRACE_TEST_MODEL_RUNS=$(RUNS) $(BIN)/pytest -s tests/integration/ledger/test_session_model.py $(PYTEST_ARGS)
 
-# The fuzzer's wheel is large and not made for every Python, so it has an environment of its own.
+# The fuzzer's wheel is large and not made for every Python; it shares an environment with what speaks HTTP/2 badly.
 .venv/fuzz/.installed: tests/fuzz/requirements.lock | .venv/.installed
 	@test -x .venv/fuzz/bin/python || $(PYTHON) -m venv .venv/fuzz
 	@echo "installing the fuzzer into .venv/fuzz (once; about a minute)"
@@ -99,6 +99,10 @@ model-test: setup ## sessions and ledger against a model, in every order that hy
 FUZZ_SECONDS ?= 600
 fuzz: .venv/fuzz/.installed ## decoding and validation under mutated bytes, from tests/fuzz/corpus (ten minutes; FUZZ_SECONDS=n)
 	cd tests && ../.venv/fuzz/bin/python -m fuzz --seconds $(FUZZ_SECONDS) --keep ../.venv/fuzz/kept
+
+HOSTILE_ARGS ?=
+hostile: .venv/fuzz/.installed ## strangers at the gRPC door: mutated HTTP/2, resets, floods, bombs, silence; what they cost (minutes)
+	cd tests && ../.venv/fuzz/bin/python -m hostile $(HOSTILE_ARGS)
 
 # The peers of the benchmark bring much that the service does not need, so it has an environment of its own.
 .venv/bench/.installed: benchmarks/requirements.lock | .venv/.installed

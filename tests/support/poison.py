@@ -37,7 +37,7 @@ POISON: dict[str, dict[str, list[Any]]] = {
     "diverted": {"WRONG_TYPE": ["yes", "", "TRUE", "t", "1", "\0", 0, 1, 2, -1, 0.0, 1.5, [], {}]},
     "carrier": {"WRONG_TYPE": NO_TEXTS, "NUL_IN_TEXT": ["U\0", "\0"], "TEXT_TOO_LONG": ["x" * 70_000]},
     "note": {"WRONG_TYPE": NO_TEXTS, "NUL_IN_TEXT": ["a\0b", "\0", "\0" * 1_000]},
-    "booked_at": {"WRONG_TYPE": NO_TIMES, "VALUE_OUT_OF_RANGE": [*BEYOND_64_BITS, 1e15]},
+    "booked_at": {"WRONG_TYPE": NO_TIMES, "VALUE_OUT_OF_RANGE": [*BEYOND_64_BITS, 1e15, 1.7e308]},
     "embedding": {
         "VECTOR_DIMENSION": [[], [1], [1, 2], [1, 2, 3, 4], [0] * 10_000],
         "WRONG_TYPE": [
@@ -64,7 +64,7 @@ POISON: dict[str, dict[str, list[Any]]] = {
     "event_time": {
         "WRONG_TYPE": NO_TIMES,
         "EVENT_TIME_OUT_OF_RANGE": [
-            *(0, -1, 1, 631_151_999, 1e18, *BEYOND_64_BITS, "1969-12-31T23:59:59Z", "1989-12-31T23:59:59Z"),
+            *(0, -1, 1, 631_151_999, 1e18, -1.7e308, *BEYOND_64_BITS, "1969-12-31T23:59:59Z", "1989-12-31T23:59:59Z"),
             *("2150-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"),
         ],
     },

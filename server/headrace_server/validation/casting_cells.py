@@ -25,6 +25,7 @@ LATEST_MICROS = 253_402_300_799_999_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SEVENTH_DIGIT = re.compile(r"[.,]\d{6}(\d)")  # of a second's fraction: fromisoformat cuts it off
+_NO_SECONDS = 1e18  # since 1970: beyond all times, and a million times as much is a float still
 _INT64 = range(-(2**63), 2**63)
 _BEYOND_FLOAT32 = 2.0**128 - 2.0**103  # from here on rounding gives infinity
 _HEX_DIGITS = frozenset("0123456789abcdef")
@@ -109,8 +110,8 @@ def _micros(value: object, field: Field) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if math.isnan(value):
             raise CellError("WRONG_TYPE", "NaN is no time")
-        if math.isinf(value):
-            raise CellError(field.out_of_range, f"{value} is no time")
+        if abs(value) >= _NO_SECONDS:
+            raise CellError(field.out_of_range, f"{shown(value)} is no time")
         return round(value * 1_000_000)
     raise _wrong(value, field)
 

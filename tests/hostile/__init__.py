@@ -1,0 +1,1 @@
+"""Strangers at the gRPC door, and what they cost: `make hostile`."""
