@@ -41,6 +41,7 @@ from headrace_server.kafka.listener import KafkaListener
 from headrace_server.maintenance.maintenance import Maintenance
 from headrace_server.models.ddl_transaction import CHANNEL as MODELS_CHANNEL
 from headrace_server.models.registry import Registry
+from headrace_server.ops.allocator import give_back_when_idle
 from headrace_server.ops.commit_watch import CommitWatch
 from headrace_server.ops.health import Health
 from headrace_server.ops.metrics import Metrics
@@ -135,6 +136,7 @@ async def _serve(
             tasks.create_task(LedgerHorizon(database.connect, timedelta(days=settings.dead_letters.kept_days)).run()),
             tasks.create_task(path.resolver.run()),
             tasks.create_task(maintenance.run()),
+            tasks.create_task(give_back_when_idle(lambda: path.is_idle)),
             tasks.create_task(jobs.run()),
             *(tasks.create_task(copier.run()) for copier in path.copiers),
         ]
