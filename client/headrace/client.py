@@ -485,7 +485,6 @@ class Client:
 
     def after_fork_in_child(self) -> None:
         """Begin empty: the parent delivers what it accepted."""
-        self._link.after_fork_in_child()
         self._notices.after_fork_in_child()
         if self._spool is not None and self._adoption is not None:
             self._adoption.after_fork_in_child()

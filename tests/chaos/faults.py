@@ -42,6 +42,7 @@ class Fault:
         deal: Deals it; gives the moment from which recovery counts.
         replicas: Replicas of the service that it needs.
         cycles: How often it is dealt in the full form.
+        every_lane: Whether a producer has recovered only when its events and its late rows have, each on its stream.
         fills_disk: Whether the database is to lie on a small disk of its own.
         spools: Whether producers have a spool, and what is in it counts as promised.
     """
@@ -51,6 +52,7 @@ class Fault:
     deal: Deal
     replicas: int = 1
     cycles: int = 20
+    every_lane: bool = False
     fills_disk: bool = False
     spools: bool = False
 
@@ -425,7 +427,14 @@ DEAR = (
 )
 REPLICATED = (
     Fault("roll-replicas", "rolling restart of two replicas by SIGTERM", roll_replicas, replicas=2, cycles=25),
-    Fault("freeze-mid-copy", "SIGSTOP mid-COPY, another replica takes over", freeze_mid_copy, replicas=2, cycles=10),
+    Fault(
+        "freeze-mid-copy",
+        "SIGSTOP mid-COPY, another replica takes over",
+        freeze_mid_copy,
+        replicas=2,
+        cycles=10,
+        every_lane=True,
+    ),
 )
 
 

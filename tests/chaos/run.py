@@ -90,7 +90,7 @@ class Run:
 
     async def _deal(self, fault: Fault, system: System, random: Random) -> tuple[float, float]:
         async with fault.deal(system, random) as moment:
-            first_s, all_s = await system.recovers(moment)
+            first_s, all_s = await system.recovers(moment, every_lane=fault.every_lane)
         recoveries = self.recoveries.setdefault(fault.name, Recoveries())
         recoveries.first.append(first_s)
         recoveries.all.append(all_s)

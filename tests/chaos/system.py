@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
+from math import inf
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +27,7 @@ from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.timescale import TimescaleCluster
 
 TESTS = Path(__file__).parents[1]
+LANES = ("events", "late")
 GRACE_S = 5.0
 PATIENCE_S = 90.0  # whatever should happen after a fault has happened by then, or the run has failed
 
@@ -95,18 +97,20 @@ class ProducerProcess:
     """A producer, seen from outside.
 
     Attributes:
-        acks: When rows were acked, and when the oldest of them had been logged.
+        acks: By lane, when rows were acked, and when the oldest of them had been logged.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, changed: asyncio.Condition) -> None:
         self.process = process
-        self.acks: list[tuple[float, float]] = []
+        self.acks: dict[str, list[tuple[float, float]]] = {lane: [] for lane in LANES}
         self._changed = changed
         self._following = asyncio.create_task(self._follow())
 
-    def has_acked_since(self, moment: float) -> float | None:
-        """When rows logged after the moment were first acked."""
-        return next((acked for acked, logged in self.acks if logged > moment), None)
+    def has_acked_since(self, moment: float, *, every_lane: bool = False) -> float | None:
+        """When rows logged after the moment were first acked: of either lane, or when the last lane had its first."""
+        firsts = [next((acked for acked, logged in acks if logged > moment), inf) for acks in self.acks.values()]
+        when = max(firsts) if every_lane else min(firsts)
+        return None if when == inf else when
 
     async def finish(self) -> int:
         """Have it close its client; returns its exit code."""
@@ -128,10 +132,10 @@ class ProducerProcess:
     async def _follow(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            _, acked, logged = line.split()
+            _, lane, acked, logged = line.decode().split()
             async with self._changed:
-                self.acks.append((float(acked), float(logged)))
-                del self.acks[:-1_000]
+                self.acks[lane].append((float(acked), float(logged)))
+                del self.acks[lane][:-1_000]
                 self._changed.notify_all()
 
 
@@ -185,16 +189,25 @@ class System:
             )
         self.producers.append(ProducerProcess(process, self._changed))
 
-    async def flows(self, since: float | None = None) -> None:
-        """Wait until every producer has had an ack of rows that it logged after now, or after the moment."""
-        moment = time.monotonic() if since is None else since
+    async def flows(self) -> None:
+        """Wait until every producer has had an ack of rows that it logged after now."""
+        moment = time.monotonic()
         await self._until(lambda: all(producer.has_acked_since(moment) for producer in self.producers))
 
-    async def recovers(self, since: float) -> tuple[float, float]:
-        """Wait for acks of rows that were logged after the moment; returns how long the first and the last took."""
-        await self.flows(since)
-        acked = [producer.has_acked_since(since) or time.monotonic() for producer in self.producers]
-        return min(acked) - since, max(acked) - since
+    async def recovers(self, since: float, *, every_lane: bool) -> tuple[float, float]:
+        """Wait for acks of rows that were logged after the moment; returns how long the first and the last took.
+
+        Args:
+            since: The moment.
+            every_lane: Whether a producer has recovered only when its events and its late rows have.
+        """
+
+        def acked() -> list[float | None]:
+            return [producer.has_acked_since(since, every_lane=every_lane) for producer in self.producers]
+
+        await self._until(lambda: None not in acked())
+        moments = [moment for moment in acked() if moment is not None]
+        return min(moments) - since, max(moments) - since
 
     @property
     def busy_replica(self) -> Replica:

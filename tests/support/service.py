@@ -63,6 +63,7 @@ class ServiceProcess:
             except ValueError:
                 self.logs.append({"event": "", "text": line.decode(errors="replace").rstrip()})
             self._changed.set()
+        await self.process.wait()  # so that whoever waits for a line sees that there will be none
         self._changed.set()
 
 

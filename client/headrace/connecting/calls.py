@@ -35,6 +35,7 @@ class Calls:
     def __init__(self, link: Link, project: str, settings: Settings) -> None:
         self.project = project
         self._link = link
+        self._route = link.route()
         self._settings = settings
         self._reset()
 
@@ -94,7 +95,7 @@ class Calls:
     def _connected(self) -> grpc.Channel:
         with self._lock:
             if self._channel is None:
-                self._channel = self._link.connect()
+                self._channel = self._route.connect()
             return self._channel
 
     def _renew(self) -> None:

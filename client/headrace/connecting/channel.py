@@ -1,8 +1,8 @@
 """Where the service is, and how a connection to it is made.
 
-`Link` knows the addresses and the credentials. Each session asks it for a channel of its own and asks again when its
-server drains or stays silent; the link then turns to the next address. Channels are made lazily, in the process that
-uses them: one made before a fork is never used after it.
+`Link` knows the addresses and the credentials. Each session has a route of its own through the addresses, which gives
+it a channel, and one to the next address when its server drains or stays silent. Channels are made lazily, in the
+process that uses them: one made before a fork is never used after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import importlib
 import itertools
 import os
 import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,6 +129,22 @@ def leave_to_parent(owner: object) -> None:
     _inherited.append(owner)
 
 
+class Route:
+    """The addresses in turn, for one who connects again and again: never twice in a row the one that failed.
+
+    Sessions have one each. With one for all, two that lose their server at the same time could pass each other the same
+    silent address for ever.
+    """
+
+    def __init__(self, link: Link, addresses: Sequence[str]) -> None:
+        self._link = link
+        self._turns = itertools.cycle(addresses)
+
+    def connect(self) -> grpc.Channel:
+        """Return a new channel to the next address."""
+        return self._link.connect(next(self._turns))
+
+
 class Link:
     """Addresses and credentials of the service.
 
@@ -148,8 +163,7 @@ class Link:
         self._tls = _Credentials(Tls() if tls is True else tls) if tls else None
         self._api_key = SecretFile(api_key, "api_key") if isinstance(api_key, os.PathLike) else api_key
         first = random.randrange(len(self._addresses))  # noqa: S311 -- spreads a fleet over the addresses
-        self._turns = itertools.cycle(self._addresses[first:] + self._addresses[:first])
-        self._lock = threading.Lock()
+        self._starts = itertools.count(first)
 
     def __repr__(self) -> str:
         return f"Link({','.join(self._addresses)}, {'tls' if self._tls else 'plaintext'})"
@@ -167,10 +181,13 @@ class Link:
         """Whether another key may be there for the next call."""
         return isinstance(self._api_key, SecretFile)
 
-    def connect(self) -> grpc.Channel:
-        """Return a new channel to the next address; it connects when it is first used."""
-        with self._lock:
-            address = next(self._turns)
+    def route(self) -> Route:
+        """Return a way through the addresses, which begins at another one than the last route did."""
+        start = next(self._starts) % len(self._addresses)
+        return Route(self, self._addresses[start:] + self._addresses[:start])
+
+    def connect(self, address: str) -> grpc.Channel:
+        """Return a new channel to an address; it connects when it is first used."""
         channel = self._channel(address)
         if not _anchors:
             _anchors.append(self._channel(address))
@@ -184,7 +201,3 @@ class Link:
         if self._tls.server_name:
             options.append(("grpc.ssl_target_name_override", self._tls.server_name))
         return grpc.secure_channel(address, self._tls.read(), options)
-
-    def after_fork_in_child(self) -> None:
-        """Be usable in a forked child, whoever held the lock."""
-        self._lock = threading.Lock()

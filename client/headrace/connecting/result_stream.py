@@ -117,8 +117,9 @@ class ResultStream(Generic[Response]):
     def _first(self) -> Response:
         give_up = time.monotonic() + self._settings.call_timeout_s
         backoff = Backoff(self._settings.backoff_initial_s, self._settings.backoff_max_s)
+        route = self._link.route()
         while True:
-            self._channel = self._link.connect()
+            self._channel = route.connect()
             self._messages = self._call_on(self._channel, self._link.metadata)
             self._call = cast(grpc.Call, self._messages)  # grpc's streams are both; no type says so
             try:

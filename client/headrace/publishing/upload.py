@@ -202,7 +202,7 @@ class Upload:
 
     def _run(self) -> None:
         """Hear what the service answers."""
-        channel = self._link.connect()
+        channel = self._link.route().connect()
         try:
             stream: grpc.StreamStreamMultiCallable[bytes, dataset_service_pb2.UploadDatasetResponse] = (
                 channel.stream_stream(

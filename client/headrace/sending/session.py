@@ -95,6 +95,7 @@ class Session:
         self.quarantine = Quarantine(settings.quarantine_bytes)
         self._spools = window is not None
         self._link = link
+        self._route = link.route()
         self._project = project
         self._settings = settings
         self._counters = counters
@@ -244,7 +245,7 @@ class Session:
 
     def _converse(self, stream: Stream) -> ServiceError | None:
         """Run one stream to its end; return why it ended, None for OK."""
-        channel = self._channel = self._channel or self._link.connect()
+        channel = self._channel = self._channel or self._route.connect()
         ingest: grpc.StreamStreamMultiCallable[bytes, ingest_service_pb2.IngestResponse] = channel.stream_stream(
             _INGEST,
             request_serializer=None,  # the stream yields bytes
@@ -315,8 +316,8 @@ class Session:
         """Decide what follows the end of a stream."""
         if stream.made_progress:
             self._backoff.reset()
-        if stream.is_draining or not stream.made_progress:
-            self._renew_channel()
+        if error is not None or stream.is_draining or not stream.made_progress:
+            self._renew_channel()  # what was good until now may be frozen, and would take connections all the same
         with self.window.changed:
             suspect = self.window.oldest_seq if stream.in_flight else None
         # A key in a file is renewed there, sooner or later: rows wait for it as they wait for a service that is away.

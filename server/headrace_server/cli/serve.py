@@ -87,6 +87,7 @@ def run_service(settings: Settings) -> None:
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
         asyncpg.CannotConnectNowError,
+        asyncpg.PostgresConnectionError,  # it went away while the service started
     )
     # What a person can mend; anything else is a defect and keeps its traceback.
     mendable: list[BaseException] = []

@@ -30,7 +30,16 @@ _NOTE_GAP = """
 INSERT INTO headrace.seq_gaps (project, producer_id, from_seq, through_seq) VALUES ($1, $2, $3, $4)
 ON CONFLICT (project, producer_id, from_seq) DO NOTHING
 """
-_FORGET_RESULTS = "DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3"
+# A mark stays with the producer: a replay is told that the result has expired, and not that every row was stored.
+_FORGET_RESULTS = """
+WITH gone AS (
+    DELETE FROM headrace.batch_results WHERE project = $1 AND producer_id = $2 AND seq <= $3 RETURNING seq
+)
+UPDATE headrace.producers p
+SET results_expired_through = greatest(p.results_expired_through, (SELECT max(seq) FROM gone))
+WHERE p.project = $1 AND p.producer_id = $2 AND EXISTS (SELECT FROM gone)
+"""
+FORGET_TIMEOUT_S = 5.0  # the ledger's row may be locked by a commit; the next report says it again
 
 
 @dataclass(frozen=True)
@@ -90,5 +99,6 @@ async def _open(connection: Connection, producer: Producer, results_through: int
 
 
 async def forget_results(connection: Connection, producer: Producer, results_through: int) -> None:
-    """Drop the results a client says it has."""
-    await connection.execute(_FORGET_RESULTS, producer.project, producer.id, min(results_through, LARGEST_SEQ))
+    """Drop the results a client says it has; another process may replay them all the same, from the client's spool."""
+    through = min(results_through, LARGEST_SEQ)
+    await connection.execute(_FORGET_RESULTS, producer.project, producer.id, through, timeout=FORGET_TIMEOUT_S)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from headrace.v1 import ingest_service_pb2 as pb
 from headrace_server.copying.horizon import LedgerHorizon
 from headrace_server.storage import pool
 from support.service import running_service
@@ -48,6 +49,23 @@ async def test_a_replay_beyond_the_horizon_says_that_its_result_is_no_longer_kno
         held = await connection.fetchrow("SELECT sum(payload_bytes) AS held, max(seq) FROM headrace.dead_letters")
         assert tuple(held) == (await connection.fetchval("SELECT bytes FROM headrace.dead_letter_bytes"), 0)
         await connection.close()
+
+
+async def test_a_replay_of_what_the_client_had_been_told_does_not_say_that_all_was_stored(database_url: str) -> None:
+    bad = [{"event_id": "x", "event_time": 1_356_998_400, "dep_delay": "soon"}]
+    async with running_service(database_url) as service, wire_client(service.grpc) as client:
+        await client.register()
+        producer = str(uuid4())
+        stream = client.stream()
+        await stream.open(producer)
+        assert (await stream.settle(json_batch(bad, seq=1))).rejected == 1
+        await stream.send(pb.IngestRequest(report=pb.Report(results_through=1)))
+        await stream.settle(json_batch(bad, seq=2))
+        # The process is gone before its spool knows; another one sends what is in there.
+        again = client.stream()
+        await again.open(producer)
+        result = await again.settle(json_batch(bad, seq=1))
+        assert (result.replayed, result.result_expired, result.stored) == (True, True, 0)
 
 
 async def test_results_that_the_client_has_are_forgotten(database_url: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace.connecting.channel import Link, Tls, is_loopback, parse_addresses
+from headrace.connecting.channel import Link, Route, Tls, is_loopback, parse_addresses
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,29 @@ def test_plaintext_is_the_default_on_loopback_only() -> None:
 
 
 def test_every_address_has_its_turn() -> None:
-    link = Link("a:1,b:2,c:3")
-    targets = []
-    for _ in range(4):
-        channel = link.connect()
-        targets.append(channel._channel.target().decode())  # type: ignore[attr-defined]
-        channel.close()
-    assert {t.rpartition("/")[2] for t in targets[:3]} == {"a:1", "b:2", "c:3"}
+    route = Link("a:1,b:2,c:3").route()
+    targets = [target(route) for _ in range(4)]
+    assert set(targets[:3]) == {"a:1", "b:2", "c:3"}
     assert targets[3] == targets[0]
+
+
+def test_routes_begin_at_different_addresses_and_are_each_its_own() -> None:
+    link = Link("a:1,b:2")
+    one, other = link.route(), link.route()
+    first = target(one)
+    assert target(other) != first
+    assert [target(one), target(one)] != [first, first]
+    # Two that connect in turn still come past every address.
+    assert {target(route) for route in (one, other, one)} == {"a:1", "b:2"}
+
+
+def target(route: Route) -> str:
+    """The address of the route's next channel."""
+    channel = route.connect()
+    try:
+        return channel._channel.target().decode().rpartition("/")[2]  # type: ignore[attr-defined]
+    finally:
+        channel.close()
 
 
 def test_keys_and_certificates_in_files_are_read_again(tmp_path: Path) -> None:
