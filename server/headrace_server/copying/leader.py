@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 5.0
 LOCK_TIMEOUT_MS = 2_000
-REST = 2.0  # seconds of rest for each second of work
+REST = 9.0  # seconds of rest for each second of work: what nobody waits for has a tenth of a core at most
 
 _LEAD = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
