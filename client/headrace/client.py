@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 from types import TracebackType
@@ -419,7 +420,11 @@ class Client:
 
     def stats(self) -> Stats:
         """Return where every row is. Counters of rows that move at this moment may be in either place."""
-        return stats_of((self._events, self._late))
+        stats = stats_of((self._events, self._late))
+        if self._adoption is None:
+            return stats
+        adopted = self._adoption.counters
+        return replace(stats, adopted=adopted.acked, damaged=stats.damaged + adopted.damaged)
 
     @property
     def producer_ids(self) -> Mapping[str, str]:

@@ -8,7 +8,8 @@ the parent's reconnect when they have something to send; what was in flight goes
 In the child every client begins empty, under new producer ids, with no thread and no connection of the parent. gRPC's
 own part in this needs GRPC_ENABLE_FORK_SUPPORT in the environment before it is first imported; `headrace/__init__.py`
 sets it. What runs before a fork runs in the reverse order of registration, so leaving the network is registered behind
-gRPC's own handler, which comes with the first channel: see `guard_forks`.
+gRPC's own handler, which comes with the first channel: see `guard_forks`. Files must not be in the middle of a change
+as the process forks; that is seen to last of all, when nobody waits for them any more, so it is registered here, first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import atexit
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.deadline import Deadline
 from headrace.errors import UnackedError
@@ -43,6 +45,36 @@ def forget(client: Client) -> None:
     _clients.discard(client)
 
 
+class Files(Protocol):
+    """Whoever writes files."""
+
+    def hold_still(self) -> None:
+        """Begin no change, and finish the one that has begun: the process forks."""
+
+    def go_on(self) -> None:
+        """It has forked; called in the parent alone."""
+
+
+_files: weakref.WeakSet[Files] = weakref.WeakSet()
+
+
+def still_over_forks(files: Files) -> None:
+    """Have `files` hold still while the process forks, as long as it is in use."""
+    _files.add(files)
+
+
+def _hold_files() -> None:
+    _guard.held = list(_files)
+    for files in _guard.held:
+        files.hold_still()
+
+
+def _release_files() -> None:
+    held, _guard.held = _guard.held, []
+    for files in held:
+        files.go_on()
+
+
 def _drain_all() -> None:
     for client in list(_clients):
         try:
@@ -64,6 +96,8 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _guard.lock = threading.Lock()
+    _guard.held = []
+    _files.clear()  # the parent's
     for client in list(_clients):
         client.after_fork_in_child()
 
@@ -77,13 +111,15 @@ def guard_forks() -> None:
 
 
 class _Guard:
-    """Whether forks are guarded; a fork inherits the registration."""
+    """Whether forks are guarded, and what holds still for one; a fork inherits the registration."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.is_set = False
+        self.held: list[Files] = []
 
 
 _guard = _Guard()
+os.register_at_fork(before=_hold_files, after_in_parent=_release_files)
 atexit.register(_drain_all)
 os.register_at_fork(after_in_child=_after_fork_in_child)

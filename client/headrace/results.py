@@ -176,6 +176,10 @@ class Stats:
     """Rows the service did not keep, since their events are outside their model's sample."""
     spooled: int = 0
     """Of unacked: rows that wait on disk alone. Those in memory are in the spool, too, where there is one."""
+    adopted: int = 0
+    """Rows that ended processes had left in the spool, acknowledged to this one; not among `logged`."""
+    damaged: int = 0
+    """Batches of the spool, and whole files of it, that could not be read: this process's and those it adopted."""
 
     @property
     def dropped_rows(self) -> int:

@@ -48,6 +48,7 @@ class Counters:
         self.pending = 0
         self.retried = 0
         self.batches = 0
+        self.damaged = 0
         self.dropped: dict[str, int] = {}
 
     after_fork_in_child = _reset
@@ -67,6 +68,11 @@ class Counters:
         """Rows of a batch were set aside."""
         with self._lock:
             self.quarantined += rows
+
+    def count_damaged(self) -> None:
+        """A batch of the spool, or a whole file of it, cannot be read."""
+        with self._lock:
+            self.damaged += 1
 
     def count_retried(self, rows: int) -> None:
         """Rows go out once more."""
@@ -91,6 +97,12 @@ class Counters:
                 # A batch the service could not decode has no counts: all its rows are rejected, with its bytes kept.
                 self.rejected += rows - result.stored - result.duplicate - result.conflict - result.skipped
                 self.skipped += result.skipped
+
+    @property
+    def acked(self) -> int:
+        """Rows that are acknowledged, whatever became of them."""
+        with self._lock:
+            return self.stored + self.duplicate + self.conflict + self.rejected + self.skipped + self.uncounted
 
     def report(self, holding: Holding) -> ingest_service_pb2.Report:
         """Return what the service is told."""

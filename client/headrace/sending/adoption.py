@@ -17,9 +17,10 @@ from headrace.deadline import Deadline
 from headrace.errors import HeadraceError
 from headrace.logged.counters import Counters
 from headrace.sending.notices import Notices
-from headrace.sending.receipts import receipt_of
+from headrace.sending.receipts import LostReceipt, receipt_of
 from headrace.sending.session import Session
 from headrace.sending.spooled_window import SpooledWindow
+from headrace.sending.window import Receipt
 from headrace.settings import Settings
 from headrace.spool.directory import SpoolFolder
 from headrace.spool.spool import Spool
@@ -119,6 +120,7 @@ class Adoption:
             store = self._spool.open(file)
         except SpoolDamagedError as error:
             logger.error("%s; it is kept at %s", error, set_aside(file))
+            self.counters.count_damaged()
             self._notices.error(error)
             return
         except SpoolFullError as error:  # the disk is full: no file can be opened for writing now
@@ -134,7 +136,7 @@ class Adoption:
             store.close()
 
     def _converse(self, file: Path, store: SpoolStore) -> None:
-        window = spooled_window(store, self._settings, self._notices)
+        window = spooled_window(store, self._settings, self.counters, self._notices)
         session = Session(
             self._link,
             project=store.project,
@@ -160,10 +162,15 @@ class Adoption:
             self._session = None
 
 
-def spooled_window(store: SpoolStore, settings: Settings, notices: Notices) -> SpooledWindow:
-    """Return the window of a store, whose troubles are told by the notices."""
+def spooled_window(store: SpoolStore, settings: Settings, counters: Counters, notices: Notices) -> SpooledWindow:
+    """Return the window of a store; its losses are counted and told, its troubles warned of."""
+
+    def lost(error: HeadraceError, rows: int, awaited: Receipt | None) -> LostReceipt:
+        counters.count_dropped(error.reason, rows)
+        counters.count_damaged()
+        return LostReceipt(notices, error, rows, awaited)
 
     def on_trouble(error: HeadraceError) -> None:
         notices.warn(error.reason, str(error))
 
-    return SpooledWindow(settings.window_bytes, store, lambda batch: receipt_of(batch, notices), on_trouble)
+    return SpooledWindow(settings.window_bytes, store, lambda batch: receipt_of(batch, notices), lost, on_trouble)

@@ -97,7 +97,7 @@ class Lane:
         from headrace.spool.store import SpoolFullError  # noqa: PLC0415 -- the same
 
         try:
-            return spooled_window(spool.store(self.name), self._settings, self._notices)
+            return spooled_window(spool.store(self.name), self._settings, self.counters, self._notices)
         except SpoolFullError as error:  # a server starts, and serves, with a full disk as well
             self._notices.warn(error.reason, f"{error}; rows are kept in memory alone")
             return None
@@ -256,4 +256,5 @@ def stats_of(lanes: Sequence[Lane]) -> Stats:
         spooled=sum(lane.spooled for lane in lanes),
         retried=sum(c.retried for c in counters),
         batches=sum(c.batches for c in counters),
+        damaged=sum(c.damaged for c in counters),
     )

@@ -9,7 +9,7 @@ from headrace.encoding.table import Header
 from headrace.errors import HeadraceError
 from headrace.results import BatchOutcome, RowError, reason_name, rows_of
 from headrace.sending.notices import Notices
-from headrace.sending.window import SealedBatch
+from headrace.sending.window import Receipt, SealedBatch
 from headrace.v1 import batch_pb2, result_pb2
 
 
@@ -45,6 +45,40 @@ class LogReceipt:
 
     def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
         """Nothing to add: the session counts such rows and calls on_error."""
+
+
+class LostReceipt:
+    """Tells of a batch that could not be read back from the spool; it stands with the empty one in its place.
+
+    Args:
+        notices: Warnings and callbacks.
+        error: What is wrong with it.
+        rows: Its rows, as far as they are known.
+        awaited: The receipt of the batch itself, where somebody waits for it.
+    """
+
+    __slots__ = ("_awaited", "_error", "_notices", "_rows")
+
+    is_awaited = True
+
+    def __init__(self, notices: Notices, error: HeadraceError, rows: int, awaited: Receipt | None) -> None:
+        self._notices = notices
+        self._error = error
+        self._rows = rows
+        self._awaited = awaited
+
+    def settled(self, batch: SealedBatch, result: result_pb2.BatchResult | None) -> None:
+        """The empty batch is acknowledged: there is nothing else to come."""
+        self.failed(batch, self._error, set_aside=True)
+
+    def failed(self, batch: SealedBatch, error: HeadraceError, *, set_aside: bool) -> None:
+        """The damage is told, whatever became of the empty batch."""
+        self._notices.error(self._error)
+        if self._rows:
+            self._notices.dropped(self._error.reason, self._rows, str(self._error))
+        if self._awaited is not None:
+            lost = SealedBatch(batch.seq, b"", 0, self._rows, self._awaited)
+            self._awaited.failed(lost, self._error, set_aside=True)
 
 
 def receipt_of(batch: bytes, notices: Notices) -> LogReceipt:

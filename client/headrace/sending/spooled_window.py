@@ -2,8 +2,8 @@
 
 1. Sealing appends to the store before anything else; the batch is held in memory as well while there is space, and
    from the first that is not, all that follow wait on disk alone, so that their order stays.
-2. As acks make space, the next batches are read back. One that is damaged or missing is reported, and an empty one goes
-   under its seq: seqs have no gaps, and no other row pays for it.
+2. As acks make space, the next batches are read back. For one that is damaged or missing an empty one goes under its
+   seq: seqs have no gaps, and no other row pays for it. What was lost is told with the empty one's ack.
 3. What is acknowledged is forgotten. All the rest is there when the process is not, for the next one.
 
 A full store is a full window: the sealer waits, the buffer fills, and its policy speaks. A full disk is one, too,
@@ -12,12 +12,17 @@ but that the batches that memory can hold go on, with nothing on disk, and a war
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
 
+from headrace import lifetime
 from headrace.encoding import wire
 from headrace.errors import HeadraceError
 from headrace.sending.window import Receipt, SealedBatch, Window, sealed, stand_in
 from headrace.spool.store import SpoolDamagedError, SpooledBatch, SpoolFullError, SpoolStore
+
+_STILL_S = 5.0
 
 
 class SpooledWindow(Window):
@@ -27,7 +32,8 @@ class SpooledWindow(Window):
         max_bytes: Bound of the bytes in memory.
         store: Where the batches are kept.
         receipt_of: Makes a receipt of a serialized batch that has been on disk alone.
-        on_trouble: Told what is wrong with the spool.
+        lost: Counts the rows of a batch that cannot be read back, as far as they are known, and says who tells of it.
+        on_trouble: Told what is wrong with the spool; with the lock held.
 
     Attributes:
         waiting_rows: Rows on disk alone, as far as they are known.
@@ -39,19 +45,34 @@ class SpooledWindow(Window):
         max_bytes: int,
         store: SpoolStore,
         receipt_of: Callable[[bytes], Receipt],
+        lost: Callable[[SpoolDamagedError, int, Receipt | None], Receipt],
         on_trouble: Callable[[HeadraceError], object],
     ) -> None:
         super().__init__(max_bytes)
         self.store = store
         self.next_seq = store.next_seq
-        self.waiting_rows = 0
         self._next_waiting = store.first_seq
-        self._awaited: dict[int, tuple[Receipt, int]] = {}  # of batches on disk alone, with their rows
+        # Of batches on disk alone: their rows as far as they are known, and who waits for them.
+        self._rows_waiting: deque[int] = deque(itertools.repeat(0, self._waiting))
+        self.waiting_rows = 0
+        self._awaited: dict[int, Receipt] = {}
         self._unspooled: dict[int, int] = {}
         self._receipt_of = receipt_of
+        self._lost = lost
+        self._is_still = False
         self._on_trouble = on_trouble
         with self.changed:
             self._read_back()
+        lifetime.still_over_forks(self)
+
+    def hold_still(self) -> None:
+        """Let nobody touch the store while the process forks: SQLite is not to be copied in the middle of a change."""
+        self._is_still = self.changed.acquire(timeout=_STILL_S)
+
+    def go_on(self) -> None:
+        """It has forked."""
+        if self._is_still:
+            self.changed.release()
 
     @property
     def unspooled_rows(self) -> int:
@@ -80,9 +101,10 @@ class SpooledWindow(Window):
             self._hold(sealed(self.next_seq, batch, rows, receipt))
             self._next_waiting += 1
         else:
+            self._rows_waiting.append(rows)
             self.waiting_rows += rows
             if receipt.is_awaited:
-                self._awaited[self.next_seq] = receipt, rows
+                self._awaited[self.next_seq] = receipt
         return True
 
     def settle(self, through_seq: int) -> None:
@@ -105,21 +127,19 @@ class SpooledWindow(Window):
         failed = super().fail(error)
         with self.changed:
             awaited, self._awaited = self._awaited, {}
-        return [*failed, *(SealedBatch(seq, b"", 0, rows, receipt) for seq, (receipt, rows) in awaited.items())]
+            rows_of = {seq: self._rows_waiting[seq - self._next_waiting] for seq in awaited}
+        return [*failed, *(SealedBatch(seq, b"", 0, rows_of[seq], receipt) for seq, receipt in awaited.items())]
 
     def _read_back(self) -> None:
         """Fill half of the memory with the next batches. Lock held."""
         while self._waiting and (not self._batches or self.bytes < self.max_bytes // 2):
             seq = self._next_waiting
             spooled = self.store.read(seq)
-            receipt, rows = self._awaited.pop(seq, (None, 0))
+            receipt, rows = self._awaited.pop(seq, None), self._rows_waiting.popleft()
+            self.waiting_rows -= rows
             if spooled is None:
                 error = SpoolDamagedError(f"batch {seq} of producer {self.store.producer_id} is damaged or missing")
-                self._on_trouble(error)
-                self._hold(stand_in(seq))
-                if receipt is not None:  # it enters the loss into its books; no window's lock is taken there
-                    receipt.failed(SealedBatch(seq, b"", 0, rows, receipt), error, set_aside=True)
+                self._hold(stand_in(seq, self._lost(error, rows, receipt)))
             else:
-                self.waiting_rows = max(0, self.waiting_rows - spooled.rows)
                 self._hold(sealed(seq, spooled.body, spooled.rows, receipt or self._receipt_of(spooled.body)))
             self._next_waiting += 1

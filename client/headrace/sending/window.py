@@ -178,6 +178,6 @@ def sealed(seq: int, batch: bytes, rows: int, receipt: Receipt | None) -> Sealed
     return SealedBatch(seq, wire.enveloped(batch), len(batch), rows, receipt)
 
 
-def stand_in(seq: int) -> SealedBatch:
+def stand_in(seq: int, receipt: Receipt | None = None) -> SealedBatch:
     """Return an empty batch, which takes the place of one that cannot be sent."""
-    return sealed(seq, wire.with_seq(b"", seq), 0, None)
+    return sealed(seq, wire.with_seq(b"", seq), 0, receipt)

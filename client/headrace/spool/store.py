@@ -13,6 +13,7 @@ Not thread-safe: its window's lock guards it.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import struct
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class SpoolFullError(HeadraceError):
 
 
 class SpoolDamagedError(HeadraceError):
-    """The file is not what was written: it cannot be said whose batches these are, or which."""
+    """Something in the spool is not what was written: a batch, or what a file says of whose batches it holds."""
 
     reason = "SPOOL_DAMAGED"
 
@@ -145,9 +146,16 @@ class SpoolStore:
         self.project: str = line[1]
         self.first_seq: int = line[2] + 1
         self._removed_below = self.first_seq
-        self.next_seq: int = max(self._asked("max(seq)", 0), self._marked(), line[2]) + 1
+        self.next_seq: int = max(self._last_beyond(self._marked()), line[2]) + 1
         self._bytes = self._asked("sum(length(body))", self._path.stat().st_size)
         self._bytes_of: dict[int, int] = {}
+
+    def _last_beyond(self, marked: int) -> int:
+        """The last seq: the mark's, or one beyond it whose batch is whole. A damaged seq can be any number."""
+        with contextlib.suppress(sqlite3.Error):
+            beyond = self._database.execute("SELECT seq FROM batches WHERE seq > ? ORDER BY seq DESC", (marked,))
+            return next((seq for (seq,) in beyond if self._is_whole(seq)), marked)
+        return marked
 
     def _asked(self, figure: str, otherwise: int) -> int:
         """A figure of all batches, where the file can be read so far."""
@@ -167,19 +175,31 @@ class SpoolStore:
         Raises:
             SpoolFullError: The disk takes no more; nothing has changed.
         """
+        line = (batch.seq, batch.rows, batch.body, _checksum(batch))
         try:
-            self._database.execute(
-                "INSERT INTO batches VALUES (?, ?, ?, ?)", (batch.seq, batch.rows, batch.body, _checksum(batch))
-            )
-            self._mark(batch.seq)
-        except (sqlite3.Error, OSError) as error:
+            # One that was refused may be there all the same, since its flush failed.
+            self._database.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", line)
+        except sqlite3.Error as error:
             raise SpoolFullError(f"the spool {self._path} takes no more: {error}") from error
+        with contextlib.suppress(OSError):  # the batch is kept; only that damage to it could go unnoticed
+            self._mark(batch.seq)
         self.next_seq = batch.seq + 1
         self._bytes += len(batch.body)
         self._bytes_of[batch.seq] = len(batch.body)
 
     def read(self, seq: int) -> SpooledBatch | None:
         """Return a batch; None when it is damaged or missing, which is remembered."""
+        batch = self._found(seq)
+        if batch is None:
+            self.damaged.add(seq)
+        else:
+            self._bytes_of[seq] = len(batch.body)
+        return batch
+
+    def _is_whole(self, seq: int) -> bool:
+        return self._found(seq) is not None
+
+    def _found(self, seq: int) -> SpooledBatch | None:
         with contextlib.suppress(sqlite3.Error, TypeError, struct.error):
             line = self._database.execute(
                 "SELECT row_count, body, checksum FROM batches WHERE seq = ?", (seq,)
@@ -187,9 +207,7 @@ class SpoolStore:
             if line is not None:
                 batch = SpooledBatch(seq, line[0], line[1])
                 if _checksum(batch) == line[2]:
-                    self._bytes_of[seq] = len(batch.body)
                     return batch
-        self.damaged.add(seq)
         return None
 
     def forget_through(self, seq: int) -> None:
@@ -245,8 +263,9 @@ class SpoolStore:
         self._database.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
 
     def _mark(self, seq: int) -> None:
-        """Write beside the file how far it goes."""
-        self._mark_path.write_bytes(_MARK.pack(seq, crc32(seq.to_bytes(8, "little"))))
+        """Write beside the file how far it goes; in place, since a full disk has no space for a new one."""
+        with open(os.open(self._mark_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123 -- not cut to nothing first
+            file.write(_MARK.pack(seq, crc32(seq.to_bytes(8, "little"))))
 
     def _marked(self) -> int:
         with contextlib.suppress(OSError, struct.error):

@@ -113,6 +113,39 @@ def test_a_batch_that_was_committed_before_the_kill_is_not_doubled(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_batch_damaged_under_way_is_lost_alone_counted_and_told(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    service.hold_acks()
+    errors: list[headrace.HeadraceError] = []
+    drops: list[tuple[str, int]] = []
+    client = connect(
+        spool_dir=tmp_path,
+        window_bytes=2_000,
+        batch_rows=10,
+        linger_ms=1_000,
+        on_error=errors.append,
+        on_drop=lambda *drop: drops.append(drop),
+    )
+    for number in range(500):
+        client.model("flight_delay").log({"number": number}, event_id=f"e{number:03}")
+    client.flush_to_spool()
+    with client._events.session.window.changed:
+        client._events.session.window.store._database.execute("UPDATE batches SET body = x'00' WHERE seq = 40")  # type: ignore[attr-defined]
+    service.release_acks()
+    client.flush(10)
+    assert ids(service) == [f"e{number:03}" for number in range(500) if not 390 <= number < 400]
+    stats = client.stats()
+    assert (stats.stored, stats.dropped, stats.unacked, stats.spooled) == (490, {"SPOOL_DAMAGED": 10}, 0, 0)
+    assert ([error.reason for error in errors], drops, stats.damaged) == (
+        ["SPOOL_DAMAGED"],
+        [("SPOOL_DAMAGED", 10)],
+        1,
+    )
+    client.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
+
+
 def test_a_spool_that_cannot_be_read_is_set_aside_and_told(
     service: FakeService, connect: Connect, tmp_path: Path
 ) -> None:
@@ -121,8 +154,10 @@ def test_a_spool_that_cannot_be_read_is_set_aside_and_told(
     for file in tmp_path.glob("*/events.*"):
         file.write_bytes(b"\xff" * file.stat().st_size)
     errors: list[headrace.HeadraceError] = []
-    connect(spool_dir=tmp_path, on_error=errors.append).close()
+    client = connect(spool_dir=tmp_path, on_error=errors.append)
+    client.close()
     assert [error.reason for error in errors] == ["SPOOL_DAMAGED"]
+    assert (client.stats().adopted, client.stats().damaged) == (5, 1)
     assert (ids(service), len(ids(service, "LABELS"))) == ([], 5)
     assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
 
@@ -143,6 +178,49 @@ def test_a_forked_child_has_a_spool_of_its_own(service: FakeService, connect: Co
     )
     connect(spool_dir=tmp_path).close()
     assert ids(service) == ["a0", "a1", "a2", "a3", "a4", "childFalse", "childTrue"]
+
+
+def test_forks_while_rows_are_written_to_the_spool_do_it_no_harm(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    script = """
+import os, sys, threading, headrace
+settings = headrace.Settings(spool_dir=sys.argv[2], linger_ms=1)
+client = headrace.connect(sys.argv[1], settings=settings)
+model = client.model("flight_delay")
+stop = threading.Event()
+def log():
+    number = 0
+    while not stop.wait(0.0002):
+        model.log({"payload": "x" * 500}, event_id=f"a{number}")
+        number += 1
+thread = threading.Thread(target=log)
+thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        grandchild = os.fork()
+        sys.exit() if grandchild == 0 else os.waitpid(grandchild, 0)
+        sys.exit()  # not os._exit: all that was inherited is finalized
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+thread.join()
+client.flush_to_spool(10)
+print(client.stats().logged, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "localhost:1", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,  # it kills itself
+    )
+    logged = int(done.stdout)
+    heir = connect(spool_dir=tmp_path)
+    heir.close()
+    assert ids(service) == sorted(f"a{number}" for number in range(logged))
+    assert heir.stats().damaged == 0
 
 
 def test_whoever_has_no_spool_cannot_flush_to_it(connect: Connect, service: FakeService, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from headrace.deadline import Deadline
 from headrace.errors import HeadraceError
+from headrace.sending.notices import Notices
+from headrace.sending.receipts import LostReceipt
 from headrace.sending.spooled_window import SpooledWindow
 from headrace.sending.window import SealedBatch
 from headrace.spool.store import SpoolStore
@@ -39,7 +41,15 @@ class Awaited(Receipt):
 def opened(folder: Path, max_bytes: int = 250, spool_bytes: int = 1_000_000) -> tuple[SpooledWindow, list[str]]:
     store = SpoolStore(folder / "events.db", producer_id="producer", project="main", max_bytes=spool_bytes)
     troubles: list[str] = []
-    return SpooledWindow(max_bytes, store, lambda _: Receipt(), lambda error: troubles.append(error.reason)), troubles
+
+    def lost(error: HeadraceError, rows: int, awaited: Receipt | None) -> LostReceipt:
+        troubles.append(f"lost {rows} rows")
+        return LostReceipt(Notices(60.0), error, rows, awaited)
+
+    def on_trouble(error: HeadraceError) -> None:
+        troubles.append(error.reason)
+
+    return SpooledWindow(max_bytes, store, lambda _: Receipt(), lost, on_trouble), troubles
 
 
 def seal(window: SpooledWindow, letter: str = "m", receipt: Receipt | None = None) -> int | None:
@@ -111,7 +121,12 @@ def test_a_damaged_batch_is_an_empty_one_in_its_place_and_told_to_who_waits_for_
         seal(window, letter, receipt)
     window.store._database.execute("UPDATE batches SET body = x'00' WHERE seq = 3")
     settle(window, 2)
-    assert (models(window), troubles) == ("_d", ["SPOOL_DAMAGED"])
+    assert (models(window), troubles) == ("_d", ["lost 2 rows"])
+    assert (window.rows, window.waiting_rows) == (2, 0)
+    in_its_place = window.at(3)
+    assert in_its_place is not None
+    assert in_its_place.receipt is not None
+    in_its_place.receipt.settled(in_its_place, None)
     assert receipt.failures == [(2, "SPOOL_DAMAGED", True)]
 
 

@@ -151,3 +151,40 @@ def test_a_cut_or_a_flipped_bit_anywhere_never_alters_a_batch_and_never_passes_u
         lost = [seq for seq in range(1, 21) if read.get(seq) is None]
         assert set(lost) == again.damaged, context
         again._database.close()
+
+
+def test_a_damaged_seq_makes_nobody_wait_for_batches_that_never_were(folder: Path) -> None:
+    filled(folder).close()
+    with sqlite3.connect(folder / "events.db") as database:
+        database.execute("UPDATE batches SET seq = 1 << 40 WHERE seq = 20")
+    database.close()
+    store = make(folder)
+    assert store.next_seq == 21
+    assert store.read(20) is None
+    store.close()
+
+
+def test_a_batch_beyond_the_mark_counts_when_it_is_whole(folder: Path) -> None:
+    filled(folder).close()
+    (folder / "events.sealed").unlink()  # as when a power cut took it
+    store = make(folder)
+    assert store.next_seq == 21
+    store.close()
+
+
+def test_a_batch_that_was_refused_and_is_there_all_the_same_is_replaced(folder: Path) -> None:
+    store = filled(folder, 2)
+    store._database.execute("INSERT INTO batches VALUES (3, 1, x'00', 0)")  # its flush failed
+    store.append(batch(3))
+    assert store.read(3) == batch(3)
+    store.close()
+
+
+def test_a_batch_is_kept_though_its_mark_cannot_be_written(folder: Path) -> None:
+    store = filled(folder, 2)
+    (folder / "events.sealed").unlink()
+    (folder / "events.sealed").mkdir()
+    store.append(batch(3))
+    assert (store.next_seq, store.read(3)) == (4, batch(3))
+    (folder / "events.sealed").rmdir()
+    store.close()
