@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory spool-damage chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,6 +73,11 @@ test-unit: setup ## run the tests that need no database
 
 dataset-memory: setup ## publish a CSV of 2 GB as a dataset and measure the memory of client and service (minutes, 10 GB of disk)
 	HEADRACE_TEST_DATASET_MB=2000 $(BIN)/pytest -s -o timeout=3600 tests/e2e/test_dataset_memory.py
+
+POSITIONS ?= 2000
+spool-damage: setup ## cut a spool at POSITIONS places, then flip a bit at as many (2000: about a minute)
+	HEADRACE_TEST_SPOOL_POSITIONS=$(POSITIONS) HEADRACE_TEST_SPOOL_SEED=$(SEED) \
+		$(BIN)/pytest -s -o timeout=3600 tests/unit/client/spool/test_damage.py
 
 # SEED=… FAULTS="kill-service compound" CYCLES=… choose; SHORT=1 is what `make test` runs; WRITE=1 renews the page.
 SEED ?=

@@ -1,6 +1,6 @@
 """A spool cut anywhere, or with any bit flipped: nobody fails, no wrong row comes out, and what is missing is told.
 
-A few places here; `make spool-crashes POSITIONS=2000` tries more. A failing run prints the seed that replays it.
+A few places here; `make spool-damage` tries more. A failing run prints the seed that replays it.
 """
 
 from __future__ import annotations
