@@ -28,6 +28,7 @@ from headrace.spool.store import SpoolDamagedError, SpoolFullError, SpoolStore, 
 
 EVERY_S = 60.0
 _GOODBYE_S = 5.0
+_TICK_S = 1.0
 
 logger = logging.getLogger("headrace")
 
@@ -63,7 +64,8 @@ class Adoption:
 
     def close(self, deadline: Deadline) -> None:
         """End, but for a first look through the directory, which has until `deadline`; what is not sent stays there."""
-        self._looked.wait(deadline.left_s)
+        while not deadline.has_passed and not self._looked.wait(min(deadline.left_s, _TICK_S)):
+            pass
         self._closing.set()
         with self._changing:
             if self._session is not None:
@@ -123,7 +125,7 @@ class Adoption:
             self.counters.count_damaged()
             self._notices.error(error)
             return
-        except SpoolFullError as error:  # the disk is full: no file can be opened for writing now
+        except SpoolFullError as error:  # the next look tries again
             self._notices.warn(error.reason, str(error))
             return
         if store.first_seq == store.next_seq:
@@ -154,7 +156,7 @@ class Adoption:
         session.start()
         with window.changed:
             while len(window) and window.failure is None and not self._closing.is_set():
-                window.changed.wait(1.0)
+                window.changed.wait(_TICK_S)
         if window.failure is not None:
             self._refused.add(file)
         session.close(Deadline(0.0 if len(window) else _GOODBYE_S))

@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -22,9 +21,9 @@ import grpc
 from headrace.connecting.channel import Link
 from headrace.connecting.retry import Backoff, service_error
 from headrace.deadline import Deadline
-from headrace.encoding.table import Limits
 from headrace.errors import FencedError, HeadraceError, ServiceError
 from headrace.logged.counters import Counters, Holding
+from headrace.sending.advice import Advice
 from headrace.sending.notices import Notices
 from headrace.sending.quarantine import Quarantine
 from headrace.sending.reports import Reports
@@ -39,28 +38,9 @@ if TYPE_CHECKING:
 
 _INGEST = "/headrace.v1.IngestService/Ingest"
 _GOODBYE_S = 2.0
-_SEQ_BYTES = 11  # tag and varint of the largest seq, added to a body when it is sealed
 _ABOUT_THE_CALLER = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 logger = logging.getLogger("headrace")
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What Opened says about the shape of batches."""
-
-    limits: Limits
-    suggested_rows: int
-    linger_s: float
-
-    @staticmethod
-    def within(settings: Settings, *, max_bytes: int, max_rows: int, suggested_rows: int, linger_ms: float) -> Advice:
-        """Return what the service advises, as far as the settings let it."""
-        return Advice(
-            Limits(max_rows, min(max_bytes, settings.batch_bytes or max_bytes) - _SEQ_BYTES),
-            min(max_rows, settings.batch_rows or suggested_rows),
-            (settings.linger_ms or linger_ms) / 1e3,
-        )
 
 
 class Session:
@@ -148,9 +128,7 @@ class Session:
         if not self._spools:
             return self.wait_advice(deadline)
         self.start()
-        return self.advice or Advice.within(
-            self._settings, max_bytes=1024 * 1024, max_rows=10_000, suggested_rows=10_000, linger_ms=20
-        )
+        return self.advice or Advice.unasked(self._settings)
 
     def seal(self, body: bytes, rows: int, receipt: Receipt, deadline: Deadline) -> int | None:
         """Seal a batch; as Window.seal."""
@@ -280,13 +258,7 @@ class Session:
                 pass  # a message of a newer service: it asks for nothing this client could do
 
     def _on_opened(self, stream: Stream, opened: ingest_service_pb2.Opened) -> None:
-        self.advice = Advice.within(
-            self._settings,
-            max_bytes=opened.max_batch_bytes or 4 * 1024 * 1024,
-            max_rows=opened.max_batch_rows or 100_000,
-            suggested_rows=opened.suggested_batch_rows or 10_000,
-            linger_ms=opened.suggested_linger_ms or 20,
-        )
+        self.advice = Advice.of(opened, self._settings)
         if opened.ledger_regressed:
             self._notices.warn(
                 "LEDGER_REGRESSED",
@@ -294,6 +266,8 @@ class Session:
                 f"before {self.window.oldest_seq}, once acknowledged, are no longer there",
             )
         self._notices.samples.opened({sampled.model: sampled.rate for sampled in opened.sampling})
+        with self.window.changed:
+            self.window.belongs_to(opened.project)
         stream.opened(opened.credit_bytes)
 
     def _on_ack(self, stream: Stream, ack: ingest_service_pb2.Ack) -> None:

@@ -6,8 +6,8 @@
    seq: seqs have no gaps, and no other row pays for it. What was lost is told with the empty one's ack.
 3. What is acknowledged is forgotten. All the rest is there when the process is not, for the next one.
 
-A full store is a full window: the sealer waits, the buffer fills, and its policy speaks. A full disk is one, too,
-but that the batches that memory can hold go on, with nothing on disk, and a warning.
+A full store is a full window: the sealer waits (until the client is closed), the buffer fills, and its policy
+speaks. A full disk is one, too, but that the batches that memory can hold go on, with nothing on disk, and a warning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from headrace import lifetime
 from headrace.encoding import wire
-from headrace.errors import HeadraceError
+from headrace.errors import ClosedError, HeadraceError
 from headrace.sending.window import Receipt, SealedBatch, Window, sealed, stand_in
 from headrace.spool.store import SpoolDamagedError, SpooledBatch, SpoolFullError, SpoolStore
 
@@ -88,14 +88,14 @@ class SpooledWindow(Window):
         # Even a session that is over keeps its rows: the next process may have the key that this one lacks.
         fits = not self._waiting and self.has_space(len(body))
         if not self.store.has_room(len(body)):
-            return False
+            return self._wait_for_room()
         batch = wire.with_seq(body, self.next_seq)
         try:
             self.store.append(SpooledBatch(self.next_seq, rows, batch))
         except SpoolFullError as error:
             self._on_trouble(error)
             if not fits or self.failure is not None:
-                return False
+                return self._wait_for_room()
             self._unspooled[self.next_seq] = rows
         if fits:
             self._hold(sealed(self.next_seq, batch, rows, receipt))
@@ -106,6 +106,16 @@ class SpooledWindow(Window):
             if receipt.is_awaited:
                 self._awaited[self.next_seq] = receipt
         return True
+
+    def _wait_for_room(self) -> bool:
+        """Have the caller wait, unless the client is closed: then no room will come."""
+        if self.closing:
+            raise self.failure or ClosedError("the client was closed before there was room in the spool")
+        return False
+
+    def belongs_to(self, project: str) -> None:
+        """Note whose the batches are. Lock held."""
+        self.store.belongs_to(project)
 
     def settle(self, through_seq: int) -> None:
         """Take out the batches up to `through_seq`, here and on disk, and read the next ones back. Lock held."""

@@ -105,6 +105,9 @@ class Window:
         self._hold(sealed(self.next_seq, wire.with_seq(body, self.next_seq), rows, receipt))
         return True
 
+    def belongs_to(self, project: str) -> None:
+        """The service has named the project of the batches. Lock held."""
+
     def has_space(self, size_bytes: int) -> bool:
         """Whether a batch of so many bytes may be held now. Lock held."""
         return not self._batches or self.bytes + size_bytes <= self.max_bytes

@@ -30,14 +30,20 @@ class Spool:
         self._project = project
         try:
             self.directory = SpoolDirectory(Path(settings.spool_dir))
-            self._folder: SpoolFolder = self.directory.new_folder()
+            self._folder: SpoolFolder | None = self.directory.new_folder()
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise SpoolFullError(f"no spool can be made in {settings.spool_dir}: {error}") from error
             raise InvalidArgumentError(f"settings: spool_dir={str(settings.spool_dir)!r}: {error}") from error
 
     def store(self, lane: str) -> SpoolStore:
-        """Make the store of a new producer."""
+        """Make the store of a new producer.
+
+        Raises:
+            SpoolFullError: There is no room for it.
+        """
+        if self._folder is None:
+            raise SpoolFullError(f"no spool could be made in {self.directory.path} after a fork")
         return self.open(self._folder.file_of(lane))
 
     def open(self, path: Path) -> SpoolStore:
@@ -56,9 +62,14 @@ class Spool:
 
     def close(self) -> None:
         """Let go of this process's folder, once its stores are closed; what they still hold is anybody's now."""
-        self._folder.release()
+        if self._folder is not None:
+            self._folder.release()
 
     def after_fork_in_child(self) -> None:
-        """Leave the parent's folder to it, and have one of one's own."""
-        self._folder.leave_to_parent()
-        self._folder = self.directory.new_folder()
+        """Leave the parent's folder to it, and have one of one's own, if the disk has room for it."""
+        if self._folder is not None:
+            self._folder.leave_to_parent()
+        try:
+            self._folder = self.directory.new_folder()
+        except OSError:  # a fork must not fail for it: `store` says so
+            self._folder = None

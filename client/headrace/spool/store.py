@@ -30,6 +30,15 @@ _FORGET_BATCHES = 256
 _FORGET_BYTES = 8 * 1024 * 1024
 _LOG_BYTES = 16 * 1024 * 1024
 
+_BUSY_S = 1.0  # nobody but its process opens a file, so a lock on it is somebody's who looks into it by hand
+_PASSING = frozenset(
+    {
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY),
+    }
+)
+"""What SQLite says of troubles that are not the file's own."""
+
 _SYNCHRONOUS = {Durability.PAGE_CACHE: "NORMAL", Durability.FSYNC: "FULL"}
 DAMAGED = "damaged"
 """Folder of a spool directory that holds files which could not be read whole."""
@@ -75,14 +84,14 @@ class SpoolStore:
 
     Attributes:
         producer_id: Whose batches these are.
-        project: Project of the producer's session.
+        project: Project of the producer's session; empty until the service has named it, where no client did.
         first_seq: Seq of the first batch that is not forgotten; next_seq when there is none.
         next_seq: Seq of the next batch.
         damaged: Seqs that were found damaged or missing.
 
     Raises:
-        SpoolDamagedError: The file is there and cannot be used.
-        SpoolFullError: There is no room to make one.
+        SpoolDamagedError: The file is there, and is not what was written.
+        SpoolFullError: It cannot be made or opened now, as on a full disk.
     """
 
     def __init__(
@@ -102,11 +111,9 @@ class SpoolStore:
         self.damaged: set[int] = set()
         is_new = not path.exists()
         try:
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False, isolation_level=None)
             try:
-                self._database.setlimit(
-                    sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BATCH_BYTES
-                )  # a damaged length asks for more
+                self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BATCH_BYTES)  # damage may ask for more
                 self._database.execute("PRAGMA journal_mode=WAL")
                 self._database.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
                 self._sync(durability)
@@ -116,11 +123,9 @@ class SpoolStore:
             except BaseException:
                 self._database.close()
                 raise
-        except sqlite3.OperationalError as error:
-            if is_new:
-                raise SpoolFullError(f"no spool can be made at {path}: {error}") from error
-            raise SpoolDamagedError(f"the spool {path} cannot be used: {error}") from error
         except (sqlite3.Error, UnicodeError) as error:
+            if is_new or getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:  # the rest says more of the same
+                raise SpoolFullError(f"the spool {path} cannot be opened now: {error}") from error
             raise SpoolDamagedError(f"the spool {path} is damaged: {error}") from error
 
     def _is_blank(self) -> bool:
@@ -248,16 +253,21 @@ class SpoolStore:
         self._database.close()
         if self.first_seq < self.next_seq:
             return
-        files = [
-            self._path,
-            self._mark_path,
-            *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm")),
-        ]
         if self.damaged:
             set_aside(self._path)
         else:
-            for file in files:
+            for file in _files(self._path):
                 file.unlink(missing_ok=True)
+
+    def belongs_to(self, project: str) -> None:
+        """Note the project that the service has named: whoever sends these batches later says it, and no other's."""
+        if self.project or not project:
+            return
+        with contextlib.suppress(sqlite3.Error):  # on a full disk: the next stream is told again
+            through = self._removed_below - 1
+            line = (project, _checksum_of(self.producer_id, project, through))
+            self._database.execute("UPDATE producer SET project = ?, checksum = ?", line)
+            self.project = project
 
     def _sync(self, durability: Durability) -> None:
         self._database.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")

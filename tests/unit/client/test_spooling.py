@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,6 +222,58 @@ os.kill(os.getpid(), 9)
     heir.close()
     assert ids(service) == sorted(f"a{number}" for number in range(logged))
     assert heir.stats().damaged == 0
+
+
+def test_rows_go_to_the_project_that_the_service_had_named_whoever_sends_them(
+    service: FakeService, connect: Connect, tmp_path: Path
+) -> None:
+    service.hold_acks()
+    process = logger(service.address, tmp_path, 5, "a")
+    eventually(lambda: len(ids(service)) == 5)
+    kill(process)
+    service.release_acks()
+    before = len(service.opens)
+    connect(spool_dir=tmp_path).close()
+    assert {opened.project for opened in service.opens[before:]} == {"main"}
+
+
+def test_an_expired_deadline_ends_the_wait_for_what_others_have_left(connect: Connect, tmp_path: Path) -> None:
+    kill(logger("localhost:1", tmp_path, 5, "a"))
+    client = connect(address="localhost:1", spool_dir=tmp_path)
+    deadline = headrace.Deadline(None)
+    closing = threading.Thread(target=client.close, args=(deadline,))
+    closing.start()
+    deadline.expire()
+    closing.join(30)
+    assert not closing.is_alive()
+    connect(spool_dir=tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fork_on_a_full_disk_leaves_the_child_a_client_without_a_spool(service: FakeService, tmp_path: Path) -> None:
+    script = """
+import errno, os, sys, headrace
+from headrace.spool.directory import SpoolDirectory
+client = headrace.connect(sys.argv[1], settings=headrace.Settings(spool_dir=sys.argv[2]))
+def full(*_): raise OSError(errno.ENOSPC, "No space left on device")
+SpoolDirectory.new_folder = full
+child = os.fork()
+if not child:
+    client.model("flight_delay").log({"x": 1.0}, event_id="a")
+    client.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+client.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, service.address, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "kept in memory alone" in done.stderr
+    assert ids(service) == ["a"]
 
 
 def test_whoever_has_no_spool_cannot_flush_to_it(connect: Connect, service: FakeService, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.deadline import Deadline
-from headrace.errors import HeadraceError
+from headrace.errors import ClosedError, HeadraceError
 from headrace.sending.notices import Notices
 from headrace.sending.receipts import LostReceipt
 from headrace.sending.spooled_window import SpooledWindow
@@ -101,6 +101,14 @@ def test_a_full_spool_makes_the_sealer_wait(tmp_path: Path) -> None:
     assert [seal(window), seal(window), seal(window)] == [1, 2, None]
     settle(window, 1)
     assert seal(window) == 3
+
+
+def test_who_waits_for_room_in_a_full_spool_is_let_go_when_the_client_closes(tmp_path: Path) -> None:
+    window, _ = opened(tmp_path, spool_bytes=250)
+    assert [seal(window), seal(window), seal(window)] == [1, 2, None]
+    window.closing = True
+    with pytest.raises(ClosedError):
+        seal(window)
 
 
 def test_with_a_full_disk_memory_alone_is_used_and_said_so(tmp_path: Path) -> None:
