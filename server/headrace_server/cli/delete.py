@@ -38,7 +38,8 @@ def delete(
     """
     from headrace import JobFailedError
 
-    wanted = [*(ids or ()), *(ids_file.read_text("utf-8").split() if ids_file is not None else ())]
+    listed = ids_file.read_text("utf-8").splitlines() if ids_file is not None else []
+    wanted = [*(ids or ()), *filter(None, listed)]
     if bool(wanted) == bool(start or end):
         fail("say which events are meant: --id or --ids-file, or else --from and --until", MISUSED)
     named = confirm or typer.prompt(f"nothing brings them back; type the model's name ({model}) to go on")

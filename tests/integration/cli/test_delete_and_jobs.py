@@ -29,14 +29,19 @@ async def test_events_are_deleted_by_id_and_time_and_the_jobs_that_did_it_are_li
         schema = headrace.Schema(features={"x": "float64"}, labels={"late": "bool"})
         model = await asyncio.to_thread(client.register, schema, name="flight_delay")
         rows = [
-            {"event_id": f"e{day}", "event_time": f"2026-01-{day:02}T12:00:00Z", "x": 1.0, "late": True}
+            {
+                "event_id": "of two words" if day == 3 else f"e{day}",
+                "event_time": f"2026-01-{day:02}T12:00:00Z",
+                "x": 1.0,
+                "late": True,
+            }
             for day in range(1, 11)
         ]
         await asyncio.to_thread(model.publish, rows, labels="late")
         assert (await run("jobs", "list")).stdout == "no jobs\n"
 
         ids = tmp_path / "ids"
-        ids.write_text("e2\ne3\n")
+        ids.write_text("e2\nof two words\n")
         by_id = await run("delete", "flight_delay", "--id", "e1", "--ids-file", str(ids), "--confirm", "flight_delay")
         assert by_id.returncode == 0, by_id.stderr
         assert "delete_events of flight_delay, succeeded" in by_id.stdout
