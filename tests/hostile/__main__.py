@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 from time import perf_counter
 from uuid import uuid4
 
@@ -84,7 +86,7 @@ async def run(share: float, streams: int) -> bool:
     try:
         async with (
             cluster.fresh_database() as url,
-            running_service(url) as service,
+            running_service(url, tell=_keep_logs) as service,
             wire_client(service.grpc) as client,
         ):
             await client.register()
@@ -116,6 +118,13 @@ async def run(share: float, streams: int) -> bool:
             return stays and growth <= MOST_GROWTH
     finally:
         await cluster.stop()
+
+
+def _keep_logs(logs: str) -> None:
+    """gRPC has a line for each stranger: too many to be printed after the figures."""
+    folder = Path(tempfile.mkdtemp(prefix="headrace-hostile-"))
+    (folder / "service.log").write_text(logs)
+    print(f"what the service has logged: {folder / 'service.log'}")
 
 
 def main() -> None:
