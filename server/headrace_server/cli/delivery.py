@@ -10,12 +10,14 @@ import typer
 from headrace_server.cli.failure import FAILED, fail
 from headrace_server.cli.models import connected
 from headrace_server.cli.options import DEFAULT_ADDRESS, Address, Project
+from headrace_server.cli.whole_lines import print_lines
 
 if TYPE_CHECKING:
     from headrace import ProducerDelivery
 
 _SETTLED = ("stored", "duplicate", "conflict", "rejected", "skipped")
 _WAITING = ("spooled", "buffered", "in_flight")
+_ALWAYS_SHOWN = frozenset({"logged", "stored", "unexplained"})  # in a list; of the others what is not 0 everywhere
 
 
 def delivery(
@@ -69,23 +71,19 @@ def _print_one(told: ProducerDelivery) -> None:
 
 
 def _print_all(found: list[ProducerDelivery]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     if not found:
         typer.echo("no producer has opened a session yet")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("producer", "last seen", "logged", "dropped", "waiting", *_SETTLED, "unexplained"):
-        table.add_column(heading, overflow="fold", justify="left" if heading in {"producer", "last seen"} else "right")
-    for told in found:
-        counts = (
-            told.logged,
-            sum(told.dropped.values()),
-            sum(getattr(told, name) for name in _WAITING),
-            *(getattr(told, name) for name in _SETTLED),
-            told.unexplained,
-        )
-        table.add_row(told.producer_id, f"{told.last_seen_time:%Y-%m-%d %H:%M}", *(f"{count:,}" for count in counts))
-    Console().print(table)
+    counts = {
+        "logged": [told.logged for told in found],
+        "dropped": [sum(told.dropped.values()) for told in found],
+        "waiting": [sum(getattr(told, name) for name in _WAITING) for told in found],
+        **{name: [getattr(told, name) for told in found] for name in _SETTLED},
+        "unexplained": [told.unexplained for told in found],
+    }
+    shown = {name: column for name, column in counts.items() if name in _ALWAYS_SHOWN or any(column)}
+    rows = [
+        (told.producer_id, f"{told.last_seen_time:%Y-%m-%d %H:%M}", *(f"{count:,}" for count in row))
+        for told, *row in zip(found, *shown.values(), strict=True)
+    ]
+    print_lines(("producer", "last seen", *shown), rows, numbers=tuple(shown))

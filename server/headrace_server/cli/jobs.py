@@ -11,6 +11,7 @@ import typer
 from headrace_server.cli.failure import MISUSED, fail
 from headrace_server.cli.models import connected
 from headrace_server.cli.options import DEFAULT_ADDRESS, Address, Project
+from headrace_server.cli.whole_lines import print_lines
 
 if TYPE_CHECKING:
     from headrace import Job
@@ -31,10 +32,6 @@ def list_jobs(
     project: Project = "",
 ) -> None:
     """List jobs, newest first."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from headrace import JobState
 
     if state and state.upper() not in JobState.__members__:
@@ -45,20 +42,19 @@ def list_jobs(
     if not jobs:
         typer.echo("no jobs")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("id", "begun", "kind", "subject", "state", "rows", "why"):
-        table.add_column(heading, overflow="fold")
-    for job in jobs:
-        table.add_row(
+    rows = [
+        (
             job.id,
-            f"{job.create_time:%Y-%m-%d %H:%M:%S}",
+            f"{job.create_time:%Y-%m-%d %H:%M}",
             job.kind.lower(),
             job.subject,
             job.state.name.lower(),
             _rows(job),
             job.reason,
         )
-    Console().print(table, markup=False)
+        for job in jobs
+    ]
+    print_lines(("id", "begun", "kind", "subject", "state", "rows", "why"), rows, numbers=("rows",))
 
 
 @verbs.command()
