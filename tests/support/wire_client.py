@@ -38,7 +38,13 @@ class WireStream:
         await self.send(pb.IngestRequest(batch=batch))
 
     async def read(self) -> pb.IngestResponse:
-        """Read a message; the stream's end is an error of the test."""
+        """Read a message that is no heartbeat; the stream's end is an error of the test."""
+        while (message := await self.heartbeat()).HasField("credit"):
+            pass
+        return message
+
+    async def heartbeat(self) -> pb.IngestResponse:
+        """Read a message, be it a heartbeat."""
         message = await self.call.read()
         if message is grpc.aio.EOF:
             raise AssertionError(f"the stream ended: {await self.call.code()} {await self.call.details()}")

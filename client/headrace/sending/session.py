@@ -243,6 +243,7 @@ class Session:
         return None
 
     def _receive(self, stream: Stream, response: ingest_service_pb2.IngestResponse) -> None:
+        stream.heard()
         match response.WhichOneof("message"):
             case "opened":
                 self._on_opened(stream, response.opened)
@@ -268,7 +269,7 @@ class Session:
         self._notices.samples.opened({sampled.model: sampled.rate for sampled in opened.sampling})
         with self.window.changed:
             self.window.belongs_to(opened.project)
-        stream.opened(opened.credit_bytes)
+        stream.opened(opened.credit_bytes, opened.heartbeat_ms / 1e3)
 
     def _on_ack(self, stream: Stream, ack: ingest_service_pb2.Ack) -> None:
         """Settle batches; their receipts are told before anyone who waits for the settling goes on."""

@@ -70,6 +70,10 @@ class Behaviour:
     """Rows a client gathers before it sends."""
     suggested_linger_ms: int = 1
     """Milliseconds a client waits for a batch to fill."""
+    heartbeat_ms: int = 0
+    """Milliseconds after which a stream on which nothing is said is told its credit again. 0: never."""
+    is_silent: bool = False
+    """Say nothing on streams any more, heartbeats neither, as a service that stands still."""
     refuse: Status | None = None
     """Answer to every Open and every unary call."""
     ignore_open: bool = False

@@ -72,7 +72,12 @@ class Stream:
         """Yield what the client is told, to the end of the stream."""
         try:
             while True:
-                response = self._out.get()
+                try:
+                    response = self._out.get(timeout=self._heartbeat_s)
+                except queue.Empty:
+                    response = self._heartbeat()
+                if self._behaviour.is_silent and isinstance(response, ingest_service_pb2.IngestResponse):
+                    continue
                 if response is None:
                     return
                 if isinstance(response, Status):
@@ -83,6 +88,14 @@ class Stream:
                 yield response
         finally:
             self._ended.set()
+
+    @property
+    def _heartbeat_s(self) -> float | None:
+        return self._behaviour.heartbeat_ms / 1e3 or None
+
+    def _heartbeat(self) -> ingest_service_pb2.IngestResponse:
+        credit_bytes = self._settled_bytes + self._behaviour.credit_bytes
+        return ingest_service_pb2.IngestResponse(credit=ingest_service_pb2.Credit(credit_bytes=credit_bytes))
 
     def read(self, requests: Iterator[ingest_service_pb2.IngestRequest]) -> None:
         """Handle requests until the client half-closes, the stream breaks, or a fault ends it."""
@@ -135,6 +148,7 @@ class Stream:
                     instance="fake",
                     project="main",
                     ledger_regressed=regressed,
+                    heartbeat_ms=behaviour.heartbeat_ms,
                 )
             )
         )

@@ -27,7 +27,7 @@ from headrace.v1 import model_pb2 as headrace_dot_v1_dot_model__pb2
 from headrace.v1 import result_pb2 as headrace_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/v1/ingest_service.proto\x12\x0bheadrace.v1\x1a\x17headrace/v1/batch.proto\x1a\x17headrace/v1/model.proto\x1a\x18headrace/v1/result.proto\"\x89\x01\n\rIngestRequest\x12!\n\x04open\x18\x01 \x01(\x0b\x32\x11.headrace.v1.OpenH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.headrace.v1.BatchH\x00\x12%\n\x06report\x18\x03 \x01(\x0b\x32\x13.headrace.v1.ReportH\x00\x42\t\n\x07message\"\xe3\x01\n\x0eIngestResponse\x12%\n\x06opened\x18\x01 \x01(\x0b\x32\x13.headrace.v1.OpenedH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.headrace.v1.AckH\x00\x12%\n\x06\x63redit\x18\x03 \x01(\x0b\x32\x13.headrace.v1.CreditH\x00\x12\x32\n\rmodel_updated\x18\x04 \x01(\x0b\x32\x19.headrace.v1.ModelUpdatedH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.headrace.v1.DrainH\x00\x42\t\n\x07message\"g\n\x04Open\x12\x13\n\x0bproducer_id\x18\x01 \x01(\t\x12\x10\n\x08next_seq\x18\x02 \x01(\x04\x12\x17\n\x0fresults_through\x18\x03 \x01(\x04\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\"\xa0\x02\n\x06Opened\x12\x1a\n\x12last_committed_seq\x18\x01 \x01(\x04\x12\x14\n\x0c\x63redit_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fmax_batch_bytes\x18\x03 \x01(\r\x12\x16\n\x0emax_batch_rows\x18\x04 \x01(\r\x12\x1c\n\x14suggested_batch_rows\x18\x05 \x01(\r\x12\x1b\n\x13suggested_linger_ms\x18\x06 \x01(\r\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x0f\n\x07project\x18\t \x01(\t\x12\x18\n\x10ledger_regressed\x18\n \x01(\x08\x12,\n\x08sampling\x18\x14 \x03(\x0b\x32\x1a.headrace.v1.ModelSampling\",\n\rModelSampling\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x01\"[\n\x03\x41\x63k\x12\x13\n\x0bthrough_seq\x18\x01 \x01(\x04\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.headrace.v1.BatchResult\x12\x14\n\x0c\x63redit_bytes\x18\x03 \x01(\x04\"\x1e\n\x06\x43redit\x12\x14\n\x0c\x63redit_bytes\x18\x01 \x01(\x04\"1\n\x0cModelUpdated\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"\x1c\n\x05\x44rain\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x01 \x01(\r\"\x9b\x02\n\x06Report\x12\x13\n\x0blogged_rows\x18\x01 \x01(\x04\x12:\n\x0c\x64ropped_rows\x18\x02 \x03(\x0b\x32$.headrace.v1.Report.DroppedRowsEntry\x12\x14\n\x0cspooled_rows\x18\x03 \x01(\x04\x12\x14\n\x0cretried_rows\x18\x04 \x01(\x04\x12\x17\n\x0fresults_through\x18\x05 \x01(\x04\x12\x15\n\rbuffered_rows\x18\x06 \x01(\x04\x12\x16\n\x0ein_flight_rows\x18\x07 \x01(\x04\x12\x18\n\x10quarantined_rows\x18\x08 \x01(\x04\x1a\x32\n\x10\x44roppedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"o\n\x0ePublishRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12!\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x12.headrace.v1.Batch\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"R\n\x0fPublishResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.headrace.v1.BatchResult\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x32\x9c\x01\n\rIngestService\x12\x45\n\x06Ingest\x12\x1a.headrace.v1.IngestRequest\x1a\x1b.headrace.v1.IngestResponse(\x01\x30\x01\x12\x44\n\x07Publish\x12\x1b.headrace.v1.PublishRequest\x1a\x1c.headrace.v1.PublishResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headrace/v1/ingest_service.proto\x12\x0bheadrace.v1\x1a\x17headrace/v1/batch.proto\x1a\x17headrace/v1/model.proto\x1a\x18headrace/v1/result.proto\"\x89\x01\n\rIngestRequest\x12!\n\x04open\x18\x01 \x01(\x0b\x32\x11.headrace.v1.OpenH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.headrace.v1.BatchH\x00\x12%\n\x06report\x18\x03 \x01(\x0b\x32\x13.headrace.v1.ReportH\x00\x42\t\n\x07message\"\xe3\x01\n\x0eIngestResponse\x12%\n\x06opened\x18\x01 \x01(\x0b\x32\x13.headrace.v1.OpenedH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.headrace.v1.AckH\x00\x12%\n\x06\x63redit\x18\x03 \x01(\x0b\x32\x13.headrace.v1.CreditH\x00\x12\x32\n\rmodel_updated\x18\x04 \x01(\x0b\x32\x19.headrace.v1.ModelUpdatedH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.headrace.v1.DrainH\x00\x42\t\n\x07message\"g\n\x04Open\x12\x13\n\x0bproducer_id\x18\x01 \x01(\t\x12\x10\n\x08next_seq\x18\x02 \x01(\x04\x12\x17\n\x0fresults_through\x18\x03 \x01(\x04\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\"\xb6\x02\n\x06Opened\x12\x1a\n\x12last_committed_seq\x18\x01 \x01(\x04\x12\x14\n\x0c\x63redit_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fmax_batch_bytes\x18\x03 \x01(\r\x12\x16\n\x0emax_batch_rows\x18\x04 \x01(\r\x12\x1c\n\x14suggested_batch_rows\x18\x05 \x01(\r\x12\x1b\n\x13suggested_linger_ms\x18\x06 \x01(\r\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x0f\n\x07project\x18\t \x01(\t\x12\x18\n\x10ledger_regressed\x18\n \x01(\x08\x12\x14\n\x0cheartbeat_ms\x18\x0b \x01(\r\x12,\n\x08sampling\x18\x14 \x03(\x0b\x32\x1a.headrace.v1.ModelSampling\",\n\rModelSampling\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x01\"[\n\x03\x41\x63k\x12\x13\n\x0bthrough_seq\x18\x01 \x01(\x04\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.headrace.v1.BatchResult\x12\x14\n\x0c\x63redit_bytes\x18\x03 \x01(\x04\"\x1e\n\x06\x43redit\x12\x14\n\x0c\x63redit_bytes\x18\x01 \x01(\x04\"1\n\x0cModelUpdated\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.headrace.v1.Model\"\x1c\n\x05\x44rain\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x01 \x01(\r\"\x9b\x02\n\x06Report\x12\x13\n\x0blogged_rows\x18\x01 \x01(\x04\x12:\n\x0c\x64ropped_rows\x18\x02 \x03(\x0b\x32$.headrace.v1.Report.DroppedRowsEntry\x12\x14\n\x0cspooled_rows\x18\x03 \x01(\x04\x12\x14\n\x0cretried_rows\x18\x04 \x01(\x04\x12\x17\n\x0fresults_through\x18\x05 \x01(\x04\x12\x15\n\rbuffered_rows\x18\x06 \x01(\x04\x12\x16\n\x0ein_flight_rows\x18\x07 \x01(\x04\x12\x18\n\x10quarantined_rows\x18\x08 \x01(\x04\x1a\x32\n\x10\x44roppedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"o\n\x0ePublishRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12!\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x12.headrace.v1.Batch\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"R\n\x0fPublishResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.headrace.v1.BatchResult\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x32\x9c\x01\n\rIngestService\x12\x45\n\x06Ingest\x12\x1a.headrace.v1.IngestRequest\x1a\x1b.headrace.v1.IngestResponse(\x01\x30\x01\x12\x44\n\x07Publish\x12\x1b.headrace.v1.PublishRequest\x1a\x1c.headrace.v1.PublishResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,25 +43,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPEN']._serialized_start=495
   _globals['_OPEN']._serialized_end=598
   _globals['_OPENED']._serialized_start=601
-  _globals['_OPENED']._serialized_end=889
-  _globals['_MODELSAMPLING']._serialized_start=891
-  _globals['_MODELSAMPLING']._serialized_end=935
-  _globals['_ACK']._serialized_start=937
-  _globals['_ACK']._serialized_end=1028
-  _globals['_CREDIT']._serialized_start=1030
-  _globals['_CREDIT']._serialized_end=1060
-  _globals['_MODELUPDATED']._serialized_start=1062
-  _globals['_MODELUPDATED']._serialized_end=1111
-  _globals['_DRAIN']._serialized_start=1113
-  _globals['_DRAIN']._serialized_end=1141
-  _globals['_REPORT']._serialized_start=1144
-  _globals['_REPORT']._serialized_end=1427
-  _globals['_REPORT_DROPPEDROWSENTRY']._serialized_start=1377
-  _globals['_REPORT_DROPPEDROWSENTRY']._serialized_end=1427
-  _globals['_PUBLISHREQUEST']._serialized_start=1429
-  _globals['_PUBLISHREQUEST']._serialized_end=1540
-  _globals['_PUBLISHRESPONSE']._serialized_start=1542
-  _globals['_PUBLISHRESPONSE']._serialized_end=1624
-  _globals['_INGESTSERVICE']._serialized_start=1627
-  _globals['_INGESTSERVICE']._serialized_end=1783
+  _globals['_OPENED']._serialized_end=911
+  _globals['_MODELSAMPLING']._serialized_start=913
+  _globals['_MODELSAMPLING']._serialized_end=957
+  _globals['_ACK']._serialized_start=959
+  _globals['_ACK']._serialized_end=1050
+  _globals['_CREDIT']._serialized_start=1052
+  _globals['_CREDIT']._serialized_end=1082
+  _globals['_MODELUPDATED']._serialized_start=1084
+  _globals['_MODELUPDATED']._serialized_end=1133
+  _globals['_DRAIN']._serialized_start=1135
+  _globals['_DRAIN']._serialized_end=1163
+  _globals['_REPORT']._serialized_start=1166
+  _globals['_REPORT']._serialized_end=1449
+  _globals['_REPORT_DROPPEDROWSENTRY']._serialized_start=1399
+  _globals['_REPORT_DROPPEDROWSENTRY']._serialized_end=1449
+  _globals['_PUBLISHREQUEST']._serialized_start=1451
+  _globals['_PUBLISHREQUEST']._serialized_end=1562
+  _globals['_PUBLISHRESPONSE']._serialized_start=1564
+  _globals['_PUBLISHRESPONSE']._serialized_end=1646
+  _globals['_INGESTSERVICE']._serialized_start=1649
+  _globals['_INGESTSERVICE']._serialized_end=1805
 # @@protoc_insertion_point(module_scope)

@@ -153,6 +153,7 @@ class Opened(google.protobuf.message.Message):
     INSTANCE_FIELD_NUMBER: builtins.int
     PROJECT_FIELD_NUMBER: builtins.int
     LEDGER_REGRESSED_FIELD_NUMBER: builtins.int
+    HEARTBEAT_MS_FIELD_NUMBER: builtins.int
     SAMPLING_FIELD_NUMBER: builtins.int
     last_committed_seq: builtins.int
     """Batches up to this seq are committed. The client goes on with the next, or first sends again those it has no result
@@ -180,6 +181,11 @@ class Opened(google.protobuf.message.Message):
     """True when rows this producer had been told were stored are no longer there: the database was restored or failed
     over to a copy that lagged. last_committed_seq is then Open.results_through, and seqs go on from there.
     """
+    heartbeat_ms: builtins.int
+    """As long as the stream is open the service says something at least this often, in milliseconds: a Credit when there
+    is nothing else. A client that has heard nothing for two and a half times as long opens a session elsewhere: its
+    replica stands still. 0: no such promise. Default 4,000.
+    """
     @property
     def sampling(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelSampling]:
         """Models of the project whose events are sampled: a client need not send what will be skipped. Changes come as
@@ -199,9 +205,10 @@ class Opened(google.protobuf.message.Message):
         instance: builtins.str = ...,
         project: builtins.str = ...,
         ledger_regressed: builtins.bool = ...,
+        heartbeat_ms: builtins.int = ...,
         sampling: collections.abc.Iterable[global___ModelSampling] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["credit_bytes", b"credit_bytes", "epoch", b"epoch", "instance", b"instance", "last_committed_seq", b"last_committed_seq", "ledger_regressed", b"ledger_regressed", "max_batch_bytes", b"max_batch_bytes", "max_batch_rows", b"max_batch_rows", "project", b"project", "sampling", b"sampling", "suggested_batch_rows", b"suggested_batch_rows", "suggested_linger_ms", b"suggested_linger_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["credit_bytes", b"credit_bytes", "epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "instance", b"instance", "last_committed_seq", b"last_committed_seq", "ledger_regressed", b"ledger_regressed", "max_batch_bytes", b"max_batch_bytes", "max_batch_rows", b"max_batch_rows", "project", b"project", "sampling", b"sampling", "suggested_batch_rows", b"suggested_batch_rows", "suggested_linger_ms", b"suggested_linger_ms"]) -> None: ...
 
 global___Opened = Opened
 

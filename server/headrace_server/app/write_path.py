@@ -101,6 +101,7 @@ def _limits(settings: Settings) -> Limits:
         open_timeout_s=settings.intake.open_timeout_s,
         idle_timeout_s=settings.intake.idle_timeout_s,
         acks_timeout_s=settings.intake.acks_timeout_s,
+        heartbeat_s=settings.intake.heartbeat_s,
         suggested_batch_rows=settings.suggest.batch_rows,
         suggested_linger_ms=settings.suggest.linger_ms,
     )

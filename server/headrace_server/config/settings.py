@@ -133,6 +133,9 @@ class Intake(Group):
     """Seconds without a message, nothing in flight, until a stream is ended; clients open another when they need it."""
     acks_timeout_s: Seconds = 30.0
     """Seconds a client may leave its acks unread until its stream is ended."""
+    heartbeat_s: Annotated[Seconds, Field(ge=0.1, le=60)] = 4.0
+    """How often a stream is told something at least, in seconds. A client that hears nothing for two and a half times
+    as long takes the service for frozen and goes elsewhere."""
     max_concurrent_streams: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Most streams and calls on one connection; clients open further connections beyond."""
     max_metadata_bytes: Annotated[ByteSize, Field(ge=KIB, le=MIB)] = ByteSize(16 * KIB)

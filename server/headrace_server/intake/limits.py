@@ -18,6 +18,7 @@ class Limits:
     open_timeout_s: float
     idle_timeout_s: float
     acks_timeout_s: float
+    heartbeat_s: float
     suggested_batch_rows: int
     suggested_linger_ms: int
 

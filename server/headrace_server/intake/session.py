@@ -58,6 +58,7 @@ class IngestSession:
         self._reported = pb.Report()
         self._listening_since: float | None = None  # None while memory is waited for: then the client is not silent
         self._half_closed = False
+        self._said_at = 0.0
 
     async def run(self) -> None:
         """Serve the stream to its end.
@@ -124,6 +125,7 @@ class IngestSession:
             instance=self._service.instance,
             project=producer.project,
             ledger_regressed=opening.regressed,
+            heartbeat_ms=round(limits.heartbeat_s * 1e3),
         )
         rates = await self._service.registry.sampling_rates(producer.project)
         opened.sampling.extend(pb.ModelSampling(model=name, rate=rate) for name, rate in rates.items())
@@ -219,18 +221,26 @@ class IngestSession:
                 await self._wait_for_news()
 
     async def _wait_for_news(self) -> None:
-        idle_limit = self._service.limits.idle_timeout_s
+        """Wait until there may be something to say; now and then say at least that this replica is alive."""
+        limits, now = self._service.limits, asyncio.get_running_loop().time()
+        silence_ends_at = self._said_at + limits.heartbeat_s
         try:
-            async with asyncio.timeout(idle_limit):
+            async with asyncio.timeout_at(min(silence_ends_at, now + limits.idle_timeout_s)):
                 await self._answers.wake.wait()
         except TimeoutError:
-            since, now = self._listening_since, asyncio.get_running_loop().time()
-            is_silent = since is not None and now - since >= idle_limit
-            if is_silent and not self._answers.in_flight and not self._half_closed:
-                raise StreamIdleError(f"nothing was sent for {idle_limit:g} seconds; open again when needed") from None
+            self._end_if_idle()
+            if asyncio.get_running_loop().time() >= silence_ends_at:
+                await self._write(pb.IngestResponse(credit=pb.Credit(credit_bytes=self._answers.credit_bytes)))
+
+    def _end_if_idle(self) -> None:
+        limit, since = self._service.limits.idle_timeout_s, self._listening_since
+        is_silent = since is not None and asyncio.get_running_loop().time() - since >= limit
+        if is_silent and not self._answers.in_flight and not self._half_closed:
+            raise StreamIdleError(f"nothing was sent for {limit:g} seconds; open again when needed")
 
     async def _write(self, message: pb.IngestResponse) -> None:
         limit = self._service.limits.acks_timeout_s
+        self._said_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(limit):
                 await self._context.write(message)

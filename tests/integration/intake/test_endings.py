@@ -110,6 +110,30 @@ async def test_clients_that_are_silent_or_do_not_listen_are_ended_by_name(databa
             await asyncio.gather(sending, return_exceptions=True)
 
 
+async def test_a_stream_is_told_now_and_then_that_the_service_is_there(
+    database_url: str, timescale: TimescaleCluster
+) -> None:
+    async with (
+        running_service(database_url, HEADRACE_INTAKE_HEARTBEAT_S="0.1") as service,
+        wire_client(service.grpc) as client,
+    ):
+        await client.register()
+        stream = client.stream()
+        opened = await stream.open()
+        assert opened.heartbeat_ms == 100
+        idle = [await stream.heartbeat() for _ in range(3)]
+        assert [message.credit.credit_bytes for message in idle] == 3 * [opened.credit_bytes]
+        timescale.pause()
+        try:
+            batch = json_batch(events(3), seq=1)
+            await stream.batch(batch)
+            waiting = [await stream.heartbeat() for _ in range(3)]
+        finally:
+            timescale.resume()
+        assert all(message.HasField("credit") for message in waiting)
+        assert (await stream.ack()).through_seq == 1
+
+
 # A client that takes no more than a stream's first window before it reads.
 NARROW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_535)]
 

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 import headrace
+from headrace.sending.stream import Stream
 from headrace.testing import FakeService, Status
 from headrace.v1 import batch_pb2
 from support.eventually import eventually
@@ -259,6 +260,41 @@ def test_a_stream_whose_acks_stay_away_is_made_anew(service: FakeService, connec
     log_and_flush(client, "a")
     assert ids(service) == ["a"]
     assert len(service.opens) == 2
+
+
+def test_a_stream_on_which_the_service_falls_silent_is_made_anew(service: FakeService, connect: Connect) -> None:
+    service.behaviour.heartbeat_ms = 100
+    client = connect(open_timeout_s=0.2)
+    log_and_flush(client, "a")
+    service.behaviour.is_silent = True
+    client.model("m").log({"x": 1.0}, event_id="b")
+    eventually(lambda: arrived(service, "b"))
+    eventually(lambda: len(service.opens) >= 2)
+    service.behaviour.is_silent = False
+    client.flush(10)
+    assert ids(service) == ["a", "b"]
+    assert client.stats().unacked == 0
+
+
+def test_heartbeats_keep_a_stream_on_which_a_commit_takes_long(
+    service: FakeService, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted, heartbeats = Stream.granted, []
+
+    def counted(stream: Stream, credit_bytes: int) -> None:
+        heartbeats.append(credit_bytes)
+        granted(stream, credit_bytes)
+
+    monkeypatch.setattr(Stream, "granted", counted)
+    service.behaviour.heartbeat_ms = 200
+    service.behaviour.drop_acks = 1
+    client = connect()
+    client.model("m").log({"x": 1.0}, event_id="a")
+    eventually(lambda: len(heartbeats) == 6)  # in twice the time for which silence would have been borne
+    assert len(service.opens) == 1
+    service.end_streams(UNAVAILABLE)
+    client.flush(10)
+    assert ids(service) == ["a"]
 
 
 def test_an_idle_stream_that_the_service_ends_is_not_made_anew_before_there_is_work(
