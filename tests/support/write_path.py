@@ -57,7 +57,16 @@ class WritePath:
         self.labels = self.late.by_number[LABELS]
         self.events = EventsKind(self.late.after_events)
         self._kinds: dict[int, RecordKind] = {EVENTS: self.events, **self.late.by_number}
-        limits = Limits(64 << 20, 200_000, 10.0, 60.0, 60.0, 5_000, 5)
+        limits = Limits(
+            max_batch_bytes=64 << 20,
+            max_batch_rows=200_000,
+            open_timeout_s=10.0,
+            idle_timeout_s=60.0,
+            acks_timeout_s=60.0,
+            heartbeat_s=4.0,
+            suggested_batch_rows=5_000,
+            suggested_linger_ms=5,
+        )
         self._taking_in = TakingIn(self._kinds, registry, limits)
         self._connect = connect
         self._batchers = [Batcher(20_000, 64 << 20) for _ in range(copiers)]

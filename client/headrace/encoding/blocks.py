@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.encoding import wire
-from headrace.encoding.arrow_values import add_values
+from headrace.encoding.arrow_values import WORTHWHILE_ROWS, add_values
 from headrace.encoding.columns import MixedColumn, UnencodableRows, add_column
 
 BLOCK_ROWS = 512
@@ -42,7 +42,9 @@ def add_columns(columns: Any, cells: Mapping[str, Sequence[object]], count: int)
         MixedColumn: The values of a column need several kinds of column.
         UnencodableRows: Some values cannot be written.
     """
-    left = {name: values for name, values in cells.items() if not add_values(columns, name, values)} if count else {}
+    left = cells if count else {}
+    if count >= WORTHWHILE_ROWS:
+        left = {name: values for name, values in cells.items() if not add_values(columns, name, values)}
     pieces: dict[str, list[Any] | None] = {name: [] for name in left}
     if count > BLOCK_ROWS:
         for start in range(0, count, BLOCK_ROWS):

@@ -162,8 +162,9 @@ def _time(value: object) -> object:
 
 def _of_rows(source: Iterable[Any], rows: int) -> Iterator[Chunk]:
     iterator = iter(source)
-    arrow_values.load()
     while chunk := list(islice(iterator, rows)):
+        if len(chunk) >= arrow_values.WORTHWHILE_ROWS:
+            arrow_values.load()
         stranger = next((row for row in chunk if not isinstance(row, Mapping)), None)
         if stranger is not None:
             raise InvalidArgumentError(f"rows are dicts, not {type(stranger).__name__}")
@@ -184,8 +185,10 @@ def chunks_of_lists(source: Mapping[str, Any], rows: int) -> Iterator[Chunk]:
     lengths = {name: len(values) for name, values in plain.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidArgumentError(f"columns have different lengths: {lengths}")
-    arrow_values.load()
-    for start in range(0, max(lengths.values(), default=0), rows):
+    count = max(lengths.values(), default=0)
+    if count >= arrow_values.WORTHWHILE_ROWS:
+        arrow_values.load()
+    for start in range(0, count, rows):
         yield RowChunk({name: values[start : start + rows] for name, values in plain.items()})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.encoding import blocks, wire
+from headrace.encoding.arrow_values import WORTHWHILE_ROWS
 from headrace.encoding.blocks import BLOCK_ROWS, add_columns
 from headrace.encoding.columns import MixedColumn, UnencodableRows, add_column
 
@@ -73,3 +74,11 @@ def test_faults_are_told_by_their_row_in_the_whole_column() -> None:
 def test_values_of_two_kinds_are_mixed_whichever_block_they_are_in() -> None:
     with pytest.raises(MixedColumn):
         in_blocks(["a"] * BLOCK_ROWS + [1.5] * BLOCK_ROWS)
+
+
+def test_few_rows_are_not_worth_the_way_by_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(blocks, "add_values", lambda columns, name, values: bool(asked.append(len(values))))
+    for count in (1, WORTHWHILE_ROWS - 1, WORTHWHILE_ROWS):
+        assert list(in_blocks([0.5] * count)) == list(whole([0.5] * count))
+    assert asked == [WORTHWHILE_ROWS]
