@@ -1,11 +1,11 @@
 """The copier: takes groups from its batcher and commits them, one after the other, over two connections.
 
 The conversation, for groups k and k+1:
-1. The preparer takes a group from the batcher, sorts and encodes it off the loop, and hands it over (a queue of one:
-   it prepares k+1 while k is committed, never more).
-2. Two committers, a connection each, take prepared groups in turn. Whoever has the turn begins its transaction and
-   claims the group's producers; then it passes the turn on. Group k+1 of the same producers so waits at k's row locks
-   inside PostgreSQL and starts its COPY the moment k is committed; groups of other producers overlap.
+1. Two committers, a connection each, take turns. Whoever has the turn takes everything that waits from the batcher,
+   sorts and encodes it off the loop, begins its transaction and claims the group's producers; then it passes the turn on.
+2. So while k is copied, k+1 is made ready and waits at k's row locks inside PostgreSQL, to start its COPY the moment k
+   is committed; groups of other producers overlap. What arrives meanwhile is left in the batcher, so that k+2 is as
+   large as the database is busy: nothing is taken earlier than it can be of use.
 3. A group that fails is held: its producers' later batches wait in the batcher, and what k+1 has of them its claim
    finds ahead of their turn and gives back. All other producers go on.
 4. Every batch is settled once, whatever happens: by its result, by an error, or by the repair lane.
@@ -55,7 +55,6 @@ class Copier:
         self._stopped_tables = StoppedTables()
         self._lane = RepairLane(connect, observer, chunks, self._stopped_tables, on_done=self._repaired)
         self._lines = [Line(connect) for _ in range(COMMITTERS)]
-        self._prepared: asyncio.Queue[Group] = asyncio.Queue(maxsize=1)
         self._turn = asyncio.Lock()
         self._taken: set[PendingBatch] = set()
         self._stopping = False
@@ -65,7 +64,6 @@ class Copier:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._lane.run())
-                tasks.create_task(self._prepare())
                 for line in self._lines:
                     tasks.create_task(self._commit_in_turn(line))
                 try:
@@ -99,13 +97,12 @@ class Copier:
         for line in self._lines:
             line.drop()
 
-    async def _prepare(self) -> None:
-        while not self._stopping:
-            batches = await self._batcher.take()
-            self._taken.update(batches)
-            batches = self._without_stopped(batches)
-            if batches and (group := await self._prepared_from(batches)) is not None:
-                await self._prepared.put(group)
+    async def _next_group(self) -> Group | None:
+        """Take what waits and make it ready; None where nothing of it can be committed."""
+        batches = await self._batcher.take()
+        self._taken.update(batches)
+        batches = self._without_stopped(batches)
+        return await self._prepared_from(batches) if batches else None
 
     async def _prepared_from(self, batches: Sequence[PendingBatch]) -> Group | None:
         """Make a group ready, or have its batches looked at one by one where that shows a defect."""
@@ -134,7 +131,8 @@ class Copier:
         while not self._stopping:
             turn = await Turn.wait_for(self._turn)
             try:
-                await self._see_through(line, await self._prepared.get(), turn)
+                if (group := await self._next_group()) is not None:
+                    await self._see_through(line, group, turn)
             finally:
                 turn.pass_on()
 
