@@ -2,8 +2,8 @@
 
 Arrow looks at each value once, in C, and refuses to mix kinds; only what it takes exactly as columns.py would is
 written here (truth values, whole numbers, floats, texts, times). Everything else is left to columns.py, which names the
-rows at fault. Measured on rows of 13 columns: 2.0 µs a row by Python's loops in blocks, 0.8 by Arrow. But a column costs
-Arrow 50 µs before its first value, so few rows are left to the loops: one row takes these 60 µs, Arrow 760.
+rows at fault. Measured on rows of 13 columns: 2.0 µs a row by Python's loops in blocks, 0.8 by Arrow. But a column
+costs Arrow 50 µs before its first value, so few rows are left to the loops: one row takes these 60 µs, Arrow 760.
 
 The light client has no pyarrow, and importing it takes a tenth of a second; its first look at a list imports pandas
 too, where that is installed, and takes half a second more. So log()'s thread uses it only where the process has both

@@ -2,7 +2,8 @@
 
 The conversation, for groups k and k+1:
 1. Two committers, a connection each, take turns. Whoever has the turn takes everything that waits from the batcher,
-   sorts and encodes it off the loop, begins its transaction and claims the group's producers; then it passes the turn on.
+   sorts and encodes it off the loop, begins its transaction and claims the group's producers; then it passes the turn
+   on.
 2. So while k is copied, k+1 is made ready and waits at k's row locks inside PostgreSQL, to start its COPY the moment k
    is committed; groups of other producers overlap. What arrives meanwhile is left in the batcher, so that k+2 is as
    large as the database is busy: nothing is taken earlier than it can be of use.
