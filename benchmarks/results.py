@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import page, pictures
 from benchmarks.outcome import Outcome
@@ -13,7 +14,7 @@ from benchmarks.targets import held_against
 FOLDER = Path(__file__).parent / "results"
 
 
-def write(folder: Path, outcome: Outcome, machine: dict[str, object], *, took_s: float) -> None:
+def write(folder: Path, outcome: Outcome, machine: dict[str, Any], *, took_s: float) -> None:
     """Write everything.
 
     Args:
@@ -37,10 +38,11 @@ def write(folder: Path, outcome: Outcome, machine: dict[str, object], *, took_s:
     pictures.draw(outcome, folder)
 
 
-def _told(facts: dict[str, object]) -> str:
+def _told(facts: dict[str, Any]) -> str:
+    others = facts["others"]
     return (
         f"Measured {facts['when']} on {facts['cores']} cores ({facts['processor']}, {facts['memory_gb']} GB), Linux "
         f"{facts['kernel']}, Python {facts['python']}, PostgreSQL {facts['postgresql']}, TimescaleDB "
         f"{facts['timescaledb']} (fsync {facts['fsync']}), headrace at `{facts['commit']}`. Share of the machine that "
-        f"other processes took during the turns: {facts['others']}."
+        f"other processes took during the turns: {others['median']:.0%}, at most {others['most']:.0%}."
     )
