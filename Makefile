@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory spool-damage chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory spool-damage short-lives coverage chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -90,8 +90,22 @@ chaos: setup ## kill, freeze and cut everything while rows flow, then look for e
 
 # RUNS=n: how many; 12 of them are in `make test`.
 RUNS ?= 2000
-model-test: setup ## sessions and ledger against a model, in every order that hypothesis can think of (a quarter of an hour)
-	HEADRACE_TEST_MODEL_RUNS=$(RUNS) $(BIN)/pytest -s tests/integration/ledger/test_session_model.py $(PYTEST_ARGS)
+model-test: setup ## the client's session, and sessions and ledger, in every order hypothesis can think of (a quarter of an hour)
+	HEADRACE_TEST_MODEL_RUNS=$(RUNS) $(BIN)/pytest -s tests/unit/client/sending/test_session_machine.py \
+		tests/integration/ledger/test_session_model.py $(PYTEST_ARGS)
+
+# LIVES=n: how many of each kind; 25 of them are in `make test`.
+LIVES ?= 5000
+short-lives: setup ## clients that log a row, flush and close, each on a fresh stream, sync and asyncio (5000: some minutes)
+	HEADRACE_TEST_LIVES=$(LIVES) $(BIN)/pytest -s -o timeout=3600 tests/e2e/test_short_lives.py $(PYTEST_ARGS)
+
+# Services that the tests start are covered, too. What is looked at stands in pyproject.toml.
+COVERED := tests/unit/client tests/unit/server/intake tests/unit/server/batching tests/unit/server/copying \
+	tests/integration/copying tests/integration/ledger tests/integration/intake tests/integration/dead_letters tests/e2e
+coverage: setup ## every branch of ledger, ladder, session and spool: which ones no test goes through (minutes)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q $(COVERED) --deselect tests/e2e/test_chaos.py $(PYTEST_ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 # The fuzzer's wheel is large and not made for every Python; it shares an environment with what speaks HTTP/2 badly.
 .venv/fuzz/.installed: tests/fuzz/requirements.lock | .venv/.installed
