@@ -159,10 +159,7 @@ class Sealer:
         for row in rows:
             by_handle.setdefault(row[0], []).append(row)
         for handle, its_rows in by_handle.items():
-            try:
-                self._seal_table(its_rows, self._header_of(handle), limits)
-            finally:
-                self._advance(len(its_rows))
+            self._seal_table(its_rows, self._header_of(handle), limits)
 
     def _seal_table(self, rows: list[LoggedRow], header: Header, limits: Limits) -> None:
         table, refused = self._to_table(rows)
@@ -177,13 +174,13 @@ class Sealer:
             try:
                 while self._session.seal(part.body, count, receipt, Deadline(_TICK_S)) is None:
                     self._tell_drops()
+                self._advance(count)
             except HeadraceError as error:
                 self._drop(error.reason, count, str(error))
 
     def _discard(self, rows: list[LoggedRow], error: HeadraceError) -> None:
         """The session is over: rows that come now have nowhere to go."""
         self._drop(error.reason, len(rows), str(error))
-        self._advance(len(rows))
 
     def _refuse(self, row: RefusedRow) -> None:
         self._drop(row.reason, 1, f"{row.reason}: {row.message}")
@@ -191,8 +188,10 @@ class Sealer:
     def _drop(self, reason: str, rows: int, message: str) -> None:
         self._counters.count_dropped(reason, rows)
         self._notices.dropped(reason, rows, message)
+        self._advance(rows)
 
     def _advance(self, rows: int) -> None:
+        """Have rows out of hand: sealed, or dropped. What a defect leaves in hand is counted as unacked."""
         with self._progress:
             self._position += rows
             self._progress.notify_all()

@@ -12,7 +12,7 @@ import pytest
 import headrace
 from headrace.sending.stream import Stream
 from headrace.testing import FakeService, Status
-from headrace.v1 import batch_pb2
+from headrace.v1 import batch_pb2, ingest_service_pb2
 from support.eventually import eventually
 
 Connect = Callable[..., headrace.Client]
@@ -448,3 +448,35 @@ def test_a_session_survives_streams_that_end_again_and_again(service: FakeServic
     client.flush(30)
     assert ids(service) == expected
     assert client.stats().stored + client.stats().uncounted == 60
+
+
+def test_what_a_newer_service_says_beside_the_known_asks_for_nothing(service: FakeService, connect: Connect) -> None:
+    client = connect()
+    log_and_flush(client, "a")
+    service._tell_all(ingest_service_pb2.IngestResponse())
+    log_and_flush(client, "b")
+    assert ids(service) == ["a", "b"]
+    assert len(service.opens) == 1
+
+
+@pytest.mark.parametrize("where", ["session", "sealer"])
+def test_a_defect_ends_the_session_loudly_and_nobody_waits_for_ever(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    errors: list[Exception] = []
+    client = connect(on_error=errors.append)
+    if where == "session":
+        monkeypatch.setattr(client._events.session, "_converse", fail)
+    else:
+        monkeypatch.setattr(client._events.sealer, "_header_of", fail)
+    client.model("m").log({"x": 1.0})
+    eventually(lambda: client._events.session.is_over)
+    with pytest.raises(headrace.SessionFailedError, match="defect"):
+        client.flush(10)
+    assert "ZeroDivisionError" in str(errors[0])
+    with pytest.raises(headrace.SessionFailedError):
+        client.close(5)
+    assert accounted(client.stats()) == client.stats().logged == 1
