@@ -55,6 +55,8 @@ class Maintenance:
             asyncpg.PostgresError, OSError, DatabaseUnavailableError: The connection is lost; what was done stands.
         """
         await self._refresh.turn(connection)
+        if self._refresh.left_off:
+            self.wake()
         if monotonic() >= self._retention_at:
             await self.drop_expired(connection)
             self._retention_at = monotonic() + RETENTION_EVERY_S

@@ -4,12 +4,17 @@ Every transaction that stores rows notes the hours that they lie in (copying/tou
 and one day are deleted, and what they touch is counted anew, in one transaction: if it fails, the notes are back.
 What a note speaks of was committed with it, so the count, which begins after the deletion, sees those rows; what is
 committed later has left a note of its own. The newest days come first, and a turn ends after a while.
+
+Where hours are so full that counting them takes long, they are taken one by one, around the day, each in a transaction
+of its own with the notes of the others left as they are: whoever waits for it, to alter the table, waits for an hour's
+count. The day itself is added up when its last hour is done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from time import monotonic
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -19,13 +24,14 @@ from headrace_server.models.names import qualified
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import ModelSchema
 from headrace_server.rollups import drift, performance, profiles, volume
-from headrace_server.rollups.span import Span, runs_of_hours
+from headrace_server.rollups.span import Span, next_hours, runs_of_hours
 from headrace_server.rollups.views import make_views
 
 log = structlog.get_logger(__name__)
 
 LONGEST_TURN_S = 20.0
 LONGEST_DAY_S = 600  # to refresh one day of one model
+QUICK_S, SLOW_S = 0.2, 1.0  # to count some hours: more are taken next time, or fewer
 DAYS_AT_ONCE = 500
 
 # Kinds of rows by what they change beside the counts of events; MODEL says that the model is measured otherwise now.
@@ -41,6 +47,10 @@ WITH taken AS (
     DELETE FROM headrace.touched_hours WHERE project = $1 AND model = $2 AND day = $3 RETURNING kind, hours
 )
 SELECT kind, bit_or(hours) FROM taken GROUP BY kind
+"""
+_LEAVE = """
+INSERT INTO headrace.touched_hours (project, model, kind, day, hours)
+SELECT $1, $2, kind, $3, hours FROM unnest($4::text[], $5::int[]) AS left_over (kind, hours)
 """
 # Models that have changed since somebody looked whether they are measured by something else now.
 _CHANGED = """
@@ -69,15 +79,23 @@ class Refresh:
     Args:
         connect: Opens a connection for a model's views.
         registry: The models.
+        longest_turn_s: Seconds after which a turn begins with no further hours.
+
+    Attributes:
+        left_off: Whether the last turn ended before everything was refreshed.
     """
 
-    def __init__(self, connect: Connect, registry: Registry) -> None:
+    def __init__(self, connect: Connect, registry: Registry, longest_turn_s: float = LONGEST_TURN_S) -> None:
         self._connect = connect
         self._registry = registry
+        self._longest_turn_s = longest_turn_s
         self._with_views: set[tuple[str, str]] = set()
+        self._hours_at_once: dict[tuple[str, str], int] = {}
+        self._last_hour: dict[tuple[str, str, date], int] = {}
+        self.left_off = False
 
     async def turn(self, connection: Connection) -> int:
-        """Refresh what was touched, as far as a turn goes; returns how many days of models.
+        """Refresh what was touched, as far as a turn goes; returns how many days of models it looked at.
 
         Args:
             connection: Not in a transaction. Of all replicas only one may do this at a time.
@@ -86,13 +104,17 @@ class Refresh:
             asyncpg.PostgresError, OSError, DatabaseUnavailableError: The connection is lost; what was done stands.
         """
         await self._look_for_changes(connection)
-        deadline = monotonic() + LONGEST_TURN_S
-        done = 0
+        deadline = monotonic() + self._longest_turn_s
+        self.left_off, done = False, 0
         for project, name, day in await connection.fetch(_TOUCHED, DAYS_AT_ONCE):
-            if monotonic() > deadline:
+            if done and monotonic() > deadline:
+                self.left_off = True
                 break
             try:
-                await self._refresh(connection, project, name, day)
+                while await self._refresh(connection, project, name, day):
+                    if monotonic() > deadline:
+                        self.left_off = True
+                        break
             except (asyncpg.PostgresError, TimeoutError) as error:
                 # A chunk was dropped underneath, a lock was not had: the next turn tries again, other days go on.
                 if connection.is_closed():
@@ -115,18 +137,55 @@ class Refresh:
                     raise
                 log.warning("change_not_followed", project=model.project, model=model.sql_name, error=repr(error))
 
-    async def _refresh(self, connection: Connection, project: str, name: str, day: date) -> None:
+    async def _refresh(self, connection: Connection, project: str, name: str, day: date) -> bool:
+        """Refresh some hours of a day, and the day with the last of them; returns whether there are more."""
         model = await self._registry.get(project, name)
         if model is not None and (project, name) not in self._with_views:
             await make_views(self._connect, model)
             self._with_views.add((project, name))
+        begun = monotonic()
         async with transaction(connection):
             await connection.execute(_SETTINGS)
             touched = {row[0]: row[1] for row in await connection.fetch(_TAKE, project, name, day)}
             if model is None or _is_expired(model, day):
-                return
-            for statement in _statements(model, day, touched):
+                return False
+            share = self._share_of(touched, project, name, day)
+            if share.left:
+                await connection.execute(_LEAVE, project, name, day, list(share.left), list(share.left.values()))
+            for statement in _statements(model, day, touched, share):
                 await connection.execute(statement, timeout=LONGEST_DAY_S)
+        self._learn(project, name, share.hours, monotonic() - begun)
+        return not share.with_day
+
+    def _share_of(self, touched: dict[str, int], project: str, name: str, day: date) -> "_Share":
+        """The next hours around the day, as many as take no long time."""
+        events = touched.get("EVENTS", 0)
+        last = self._last_hour.pop((project, name, day), -1)
+        hours = next_hours(events, last, self._hours_at_once.get((project, name), 1))
+        others = events & ~hours
+        if others <= hours:  # none of them comes after these
+            return _Share(hours, {"EVENTS": others} if others else {}, with_day=True)
+        self._last_hour[project, name, day] = hours.bit_length() - 1
+        return _Share(hours, touched | {"EVENTS": others}, with_day=False)
+
+    def _learn(self, project: str, name: str, hours: int, took_s: float) -> None:
+        """Take more hours of a model at once while they take no time, and one at a time where they take long."""
+        at_once = self._hours_at_once.get((project, name), 1)
+        if took_s > SLOW_S:
+            self._hours_at_once.pop((project, name), None)
+        elif took_s < QUICK_S and hours.bit_count() == at_once:
+            self._hours_at_once[project, name] = min(2 * at_once, 24)
+
+
+class _Share(NamedTuple):
+    """What one transaction does of a day."""
+
+    hours: int
+    """Hours to count, as bits."""
+    left: dict[str, int]
+    """Notes that stay, by kind: hours as bits."""
+    with_day: bool
+    """Whether the day is added up."""
 
 
 async def _follow(connection: Connection, model: ModelSchema, change: asyncpg.Record) -> None:
@@ -143,18 +202,20 @@ async def _follow(connection: Connection, model: ModelSchema, change: asyncpg.Re
         await connection.execute(_LOOKED, model.project, model.sql_name, change["revision"], by, table)
 
 
-def _statements(model: ModelSchema, day: date, touched: dict[str, int]) -> Iterable[str]:
-    """What to do for the touched hours of a day, by kind of row."""
+def _statements(model: ModelSchema, day: date, touched: Container[str], share: _Share) -> Iterable[str]:
+    """What to do for a share of a day, by the kinds of row that have touched it."""
     whole = Span.of_day(day)
+    for span in runs_of_hours(day, share.hours):
+        yield from volume.hours(model, span)
+        yield from profiles.hours(model, span)
+    if not share.with_day:
+        return
     if "EVENTS" in touched:
-        for span in runs_of_hours(day, touched["EVENTS"]):
-            yield from volume.hours(model, span)
-            yield from profiles.hours(model, span)
         yield from volume.day(model, whole)
         yield from profiles.day(model, whole)
-    if touched.keys() & COMPARED:
+    if any(kind in touched for kind in COMPARED):
         yield from drift.day(model, whole)
-    if touched.keys() & MEASURED:
+    if any(kind in touched for kind in MEASURED):
         yield from performance.day(model, whole)
 
 

@@ -54,6 +54,21 @@ def runs_of_hours(day: date, hours: int) -> Iterator[Span]:
             first = None
 
 
+def next_hours(hours: int, after: int, count: int) -> int:
+    """The first hours that are set after one, as bits, and around the day: the first of all where none is after it.
+
+    Args:
+        hours: Hours of a day, as bits.
+        after: An hour; -1 begins with the day.
+        count: Most hours to return.
+    """
+    left, chosen = hours >> (after + 1) << (after + 1) or hours, 0
+    for _ in range(count):
+        chosen |= left & -left
+        left &= left - 1
+    return chosen
+
+
 def key_sql(model: ModelSchema) -> str:
     """The first two columns of every roll-up, as SQL: project and model."""
     return f"{quote_literal(model.project)}, {quote_literal(model.sql_name)}"

@@ -14,4 +14,4 @@ __all__ = ["connection", "opened", "registry", "service"]
 
 @pytest.fixture
 def refresh(opened: Connect, registry: Registry) -> Refresh:
-    return Refresh(opened, registry)
+    return Refresh(opened, registry, longest_turn_s=60.0)

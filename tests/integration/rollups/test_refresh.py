@@ -11,8 +11,10 @@ from headrace_server.copying import transaction as group_transaction
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import Identity
+from headrace_server.rollups import refresh as refresh_module
 from headrace_server.rollups import volume
 from headrace_server.rollups.refresh import Refresh
+from headrace_server.storage.pool import Connect
 from support.label_rows import START, event
 from support.model_definitions import feature, flights, prediction
 from support.write_path import EVENTS, WritePath
@@ -135,3 +137,48 @@ async def test_every_view_and_column_is_described(
     )
     assert {row[0] for row in described} >= {"flight_delay_volume", "flight_delay_profiles"}
     assert [row[:2] for row in described if not (row[2] and row[3])] == []
+
+
+async def test_full_hours_are_counted_one_by_one_and_the_day_with_the_last(
+    service: WritePath,
+    registry: Registry,
+    opened: Connect,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refresh_module, "QUICK_S", 0.0)  # as if counting an hour took long
+    await registry.register("main", flights())
+    for hour in (2, 5, 9):
+        await service.send(EVENTS, [event(f"e{hour}", START + timedelta(hours=hour))])
+    hurried = Refresh(opened, registry, longest_turn_s=0.0)
+    counted = "SELECT array_agg(extract(hour FROM bucket)::int ORDER BY bucket) FROM main.flight_delay_volume"
+    seen = []
+    for _ in range(3):
+        await hurried.turn(connection)
+        hours = await connection.fetchval(f"{counted} WHERE grain = 'HOUR'")
+        days = await connection.fetchval("SELECT sum(events) FROM main.flight_delay_volume WHERE grain = 'DAY'")
+        seen.append((hours, days, hurried.left_off))
+    assert seen == [([2], None, True), ([2, 5], None, True), ([2, 5, 9], 3, False)]
+    assert await connection.fetch(NOTES) == []
+
+
+async def test_hours_that_rows_keep_coming_to_are_all_counted(
+    service: WritePath,
+    registry: Registry,
+    opened: Connect,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refresh_module, "QUICK_S", 0.0)
+    await registry.register("main", flights())
+    hurried = Refresh(opened, registry, longest_turn_s=0.0)
+    for turn in range(4):  # each hour gets a row before each turn, so notes of both are always there
+        await service.send(EVENTS, [event(f"e{hour}-{turn}", START + timedelta(hours=hour)) for hour in (2, 5)])
+        await hurried.turn(connection)
+    counted = dict(
+        await connection.fetch(
+            "SELECT extract(hour FROM bucket)::int, events FROM main.flight_delay_volume WHERE grain = 'HOUR'"
+        )
+    )
+    assert counted == {2: 3, 5: 4}  # at the third turn the one, at the fourth the other
+    assert await connection.fetchval("SELECT sum(events) FROM main.flight_delay_volume WHERE grain = 'DAY'") == 7

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace_server.rollups.span import ALL_HOURS, Span, runs_of_hours
+from headrace_server.rollups.span import ALL_HOURS, Span, next_hours, runs_of_hours
 
 DAY = date(2013, 1, 1)
 MIDNIGHT = datetime(2013, 1, 1, tzinfo=UTC)
@@ -26,3 +26,13 @@ def test_runs_hold_the_hours_and_nothing_between_them(hours: int) -> None:
     held = [hour for hour in range(24) for run in runs if run.start <= MIDNIGHT + timedelta(hours=hour) < run.end]
     assert held == [hour for hour in range(24) if hours >> hour & 1]
     assert all(one.end < other.start for one, other in pairwise(runs))
+
+
+def test_hours_come_in_their_order_and_around_the_day() -> None:
+    hours = 1 << 3 | 1 << 4 | 1 << 9
+    assert next_hours(hours, -1, 1) == 1 << 3
+    assert next_hours(hours, 3, 1) == 1 << 4
+    assert next_hours(hours, 3, 5) == 1 << 4 | 1 << 9
+    assert next_hours(hours, 9, 2) == 1 << 3 | 1 << 4
+    assert next_hours(ALL_HOURS, -1, 24) == ALL_HOURS
+    assert next_hours(0, 5, 3) == 0
