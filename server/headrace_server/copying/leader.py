@@ -1,12 +1,14 @@
 """One replica at a time: work that has to be done once for all replicas, by whoever holds an advisory lock.
 
 The lock lives as long as its connection; the other replicas ask for it now and then and so take over. Work is done when
-somebody calls for it, here or by NOTIFY from a replica that does not lead, and at the latest after a while. It rests in
-proportion to what it took, so however much there is to do, most of the time it is in nobody's way.
+somebody calls for it, here or by NOTIFY from a replica that does not lead, and at the latest after a while. While calls
+keep coming it rests in proportion to what it took, so however much there is to do, most of the time it is in nobody's
+way; once they have ceased it goes on at once.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 
 import structlog
@@ -19,6 +21,7 @@ log = structlog.get_logger(__name__)
 RETRY_S = 5.0
 LOCK_TIMEOUT_MS = 2_000
 REST = 9.0  # seconds of rest for each second of work: what nobody waits for has a tenth of a core at most
+CALM_S = 2.0  # without a call: then there is nobody to rest for
 
 _LEAD = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
@@ -28,7 +31,8 @@ class Leader:
 
     Args:
         connect: Opens its connection.
-        work: The work, on that connection, in no transaction; does what is due and returns.
+        work: The work, on that connection, in no transaction; does what is due, for a while, and returns whether it
+            left some of it.
         name: Names the lock and the channel, alike on all replicas.
         every_s: Longest time between two turns.
         gather_s: Time from a call to the turn it asked for, so that what is called for comes as one set.
@@ -37,7 +41,7 @@ class Leader:
     def __init__(
         self,
         connect: Connect,
-        work: Callable[[Connection], Awaitable[None]],
+        work: Callable[[Connection], Awaitable[bool]],
         *,
         name: str,
         every_s: float,
@@ -49,11 +53,13 @@ class Leader:
         self._every_s = every_s
         self._gather_s = gather_s
         self._called = asyncio.Event()
+        self._called_at = 0.0
         self._ours = False
 
     def wake(self) -> None:
         """Call for a turn soon, by this replica or by the one that leads. Never blocks."""
         self._ours = True
+        self._called_at = monotonic()
         self._called.set()
 
     async def run(self) -> None:
@@ -74,22 +80,28 @@ class Leader:
             while True:
                 leads = leads or await connection.fetchval(_LEAD, self._name)
                 ours, self._ours = self._ours, False
-                begun = monotonic()
+                begun, has_more = monotonic(), False
                 if leads:
-                    await self._work(connection)
+                    has_more = await self._work(connection)
                 elif ours:
                     await connection.execute("SELECT pg_notify($1, '')", self._channel)
-                await self._until_called(monotonic() - begun)
+                ended = monotonic()
+                if not has_more:
+                    await self._until_called()
+                await self._rest_until(ended + REST * (ended - begun))
         finally:
             connection.terminate()
 
-    async def _until_called(self, worked_s: float) -> None:
-        try:
+    async def _until_called(self) -> None:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._every_s):
                 await self._called.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(max(self._gather_s, REST * worked_s))
+
+    async def _rest_until(self, moment: float) -> None:
+        """Let calls gather, and rest until the moment or until none has come for a while."""
+        await asyncio.sleep(self._gather_s)
+        while (left_s := min(moment, self._called_at + CALM_S) - monotonic()) > 0:  # noqa: ASYNC110 - calls move it
+            await asyncio.sleep(left_s)
         self._called.clear()
 
     @property
@@ -97,4 +109,5 @@ class Leader:
         return self._name.replace(".", "_")
 
     def _on_notify(self, *_: object) -> None:
+        self._called_at = monotonic()
         self._called.set()

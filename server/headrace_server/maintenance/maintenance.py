@@ -45,8 +45,8 @@ class Maintenance:
         self.run = self._leader.run
         self._retention_at = 0.0
 
-    async def turn(self, connection: Connection) -> None:
-        """Do what is due now.
+    async def turn(self, connection: Connection) -> bool:
+        """Do what is due now, for a while; returns whether it left some of it.
 
         Args:
             connection: Not in a transaction. Of all replicas only one may do this at a time.
@@ -55,11 +55,10 @@ class Maintenance:
             asyncpg.PostgresError, OSError, DatabaseUnavailableError: The connection is lost; what was done stands.
         """
         await self._refresh.turn(connection)
-        if self._refresh.left_off:
-            self.wake()
         if monotonic() >= self._retention_at:
             await self.drop_expired(connection)
             self._retention_at = monotonic() + RETENTION_EVERY_S
+        return self._refresh.left_off
 
     async def drop_expired(self, connection: Connection) -> None:
         """Drop what is beyond the retention of any model."""

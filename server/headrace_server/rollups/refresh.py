@@ -29,7 +29,7 @@ from headrace_server.rollups.views import make_views
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TURN_S = 20.0
+LONGEST_TURN_S = 2.0
 LONGEST_DAY_S = 600  # to refresh one day of one model
 QUICK_S, SLOW_S = 0.2, 1.0  # to count some hours: more are taken next time, or fewer
 DAYS_AT_ONCE = 500
