@@ -17,7 +17,7 @@ from examples.flights.tally import Tallies
 from examples.flights.timetable import landed, read_flights
 
 JOIN_S = 60.0  # how long labels may still be searched for after the replay
-REGISTER_S = 10.0
+REGISTER_S = 3.0  # so that who has no service running is soon told to start one
 
 console = Console()
 

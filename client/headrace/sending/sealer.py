@@ -68,6 +68,7 @@ class Sealer:
         self._flush_through = 0
         self._position = 0
         self._closing = False
+        self._has_failed = False
 
     @property
     def in_hand(self) -> int:
@@ -90,7 +91,7 @@ class Sealer:
         self._buffer.wake.set()
         with self._progress:
             while not self._has_sealed(target):
-                if self._thread is None or not deadline.wait(self._progress):
+                if self._thread is None or self._has_failed or not deadline.wait(self._progress):
                     return False
         return True
 
@@ -113,6 +114,9 @@ class Sealer:
         except Exception as error:
             logger.exception("the sealer's thread has failed; this is a defect of headrace")
             self._session.fail(HeadraceError(f"defect: {error!r}"))
+            with self._progress:
+                self._has_failed = True
+                self._progress.notify_all()
         self._tell_drops()
 
     def _step(self) -> bool:
