@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support.timescale import TimescaleCluster
+from support.timescale import BLANK, TimescaleCluster
 
 # As the Makefile has it: a service that a test starts would be compiled each time, which takes longer than its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -37,6 +37,13 @@ def timescale() -> Iterator[TimescaleCluster]:
 
 @pytest.fixture
 async def database_url(timescale: TimescaleCluster) -> AsyncIterator[str]:
-    """URL of a new, empty database with the timescaledb extension; gone after the test."""
+    """URL of a new database that a service has migrated and nobody used; gone after the test."""
     async with timescale.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def blank_database_url(timescale: TimescaleCluster) -> AsyncIterator[str]:
+    """URL of a new database with the timescaledb extension and nothing else; gone after the test."""
+    async with timescale.fresh_database(BLANK) as url:
         yield url

@@ -22,16 +22,16 @@ def as_role(database_url: str, role: str) -> str:
 
 
 async def test_a_service_whose_role_is_no_superuser_serves_and_its_readers_see_their_project_alone(
-    database_url: str,
+    blank_database_url: str,
 ) -> None:
-    superuser = await asyncpg.connect(database_url)
+    superuser = await asyncpg.connect(blank_database_url)
     name = await superuser.fetchval("SELECT current_database()")
     writer = f"writer_{name}"
     await superuser.execute(f'CREATE ROLE {writer} LOGIN CREATEROLE; ALTER DATABASE "{name}" OWNER TO {writer}')
     reader = ""
     try:
-        async with running_service(as_role(database_url, writer)) as service, wire_client(service.grpc) as client:
-            owner = await asyncpg.connect(as_role(database_url, writer))
+        async with running_service(as_role(blank_database_url, writer)) as service, wire_client(service.grpc) as client:
+            owner = await asyncpg.connect(as_role(blank_database_url, writer))
             assert await create_project(owner, "Other", OPERATOR) == "other"
             assert await create_project(owner, "other", OPERATOR) is None
             await client.register()
@@ -48,7 +48,7 @@ async def test_a_service_whose_role_is_no_superuser_serves_and_its_readers_see_t
                 "SELECT format('%I.%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks"
                 " WHERE hypertable_schema = 'other'"
             )
-            reading = await asyncpg.connect(as_role(database_url, reader))
+            reading = await asyncpg.connect(as_role(blank_database_url, reader))
             for table in ("main.flight_delay", "main.later", "main.flight_delay_joined", "main.flight_delay_labels"):
                 assert await reading.fetchval(f"SELECT count(*) FROM {table}") in {0, 3}
             for table in ("other.flight_delay", "headrace.api_keys", "headrace.projects", "headrace.audit_log", chunk):

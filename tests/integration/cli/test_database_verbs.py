@@ -18,6 +18,12 @@ def headrace(folder, *arguments, **settings):
 
 
 @pytest.fixture
+def database_url(blank_database_url):
+    """URL of a database that no service has seen yet."""
+    return blank_database_url
+
+
+@pytest.fixture
 def with_url(database_url, tmp_path):
     """Run a verb against a fresh database that is named by its URL."""
     return partial(headrace, tmp_path, HEADRACE_DATABASE_URL=database_url)

@@ -324,31 +324,31 @@ async def test_a_database_that_is_away_is_a_retryable_error(registry: Registry, 
 
 
 @pytest.fixture
-async def connection_of_plain_role(database_url: str, timescale: TimescaleCluster) -> AsyncIterator[Connect]:
+async def connection_of_plain_role(blank_database_url: str, timescale: TimescaleCluster) -> AsyncIterator[Connect]:
     """Opens connections of a role that is no superuser and owns nothing."""
-    name = urlsplit(database_url).path.strip("/")
+    name = urlsplit(blank_database_url).path.strip("/")
     await timescale.execute("CREATE ROLE plain")
     await timescale.execute(f"GRANT CREATE ON DATABASE {name} TO plain")
 
     async def connect_as_plain_role() -> asyncpg.Connection:
-        connection = await connect(database_url, instance="plain")
+        connection = await connect(blank_database_url, instance="plain")
         await connection.execute("SET ROLE plain")
         return connection
 
     yield connect_as_plain_role
-    superuser = await connect(database_url, instance="test")
+    superuser = await connect(blank_database_url, instance="test")
     await superuser.execute("DROP OWNED BY plain CASCADE; DROP ROLE plain")
     await superuser.close()
 
 
 async def test_a_plain_role_that_may_create_schemas_is_enough(
-    database_url: str, connection_of_plain_role: Connect
+    blank_database_url: str, connection_of_plain_role: Connect
 ) -> None:
     connection = await connection_of_plain_role()
     await probe(connection)
     await migrate(connection)
     await connection.close()
-    async with await create_pool(database_url, instance="plain") as pool:
+    async with await create_pool(blank_database_url, instance="plain") as pool:
         registry = Registry(pool, connection_of_plain_role)
         await registry.register("main", flights(label("late")))
         await registry.update("main", "flight_delay", [feature("wind"), label("minutes", ValueType.FLOAT64)])
