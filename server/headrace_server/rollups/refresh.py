@@ -10,7 +10,7 @@ of its own with the notes of the others left as they are: whoever waits for it, 
 count. The day itself is added up when its last hour is done.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from time import monotonic
@@ -105,8 +105,9 @@ class Refresh:
         """
         await self._look_for_changes(connection)
         deadline = monotonic() + self._longest_turn_s
-        self.left_off, done = False, 0
-        for project, name, day in await connection.fetch(_TOUCHED, DAYS_AT_ONCE):
+        days, done = await connection.fetch(_TOUCHED, DAYS_AT_ONCE), 0
+        self.left_off = len(days) == DAYS_AT_ONCE
+        for project, name, day in days:
             if done and monotonic() > deadline:
                 self.left_off = True
                 break
@@ -202,7 +203,7 @@ async def _follow(connection: Connection, model: ModelSchema, change: asyncpg.Re
         await connection.execute(_LOOKED, model.project, model.sql_name, change["revision"], by, table)
 
 
-def _statements(model: ModelSchema, day: date, touched: Container[str], share: _Share) -> Iterable[str]:
+def _statements(model: ModelSchema, day: date, touched: dict[str, int], share: _Share) -> Iterable[str]:
     """What to do for a share of a day, by the kinds of row that have touched it."""
     whole = Span.of_day(day)
     for span in runs_of_hours(day, share.hours):
@@ -213,9 +214,9 @@ def _statements(model: ModelSchema, day: date, touched: Container[str], share: _
     if "EVENTS" in touched:
         yield from volume.day(model, whole)
         yield from profiles.day(model, whole)
-    if any(kind in touched for kind in COMPARED):
+    if touched.keys() & COMPARED:
         yield from drift.day(model, whole)
-    if any(kind in touched for kind in MEASURED):
+    if touched.keys() & MEASURED:
         yield from performance.day(model, whole)
 
 

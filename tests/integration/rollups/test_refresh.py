@@ -139,18 +139,19 @@ async def test_every_view_and_column_is_described(
     assert [row[:2] for row in described if not (row[2] and row[3])] == []
 
 
-async def test_full_hours_are_counted_one_by_one_and_the_day_with_the_last(
-    service: WritePath,
-    registry: Registry,
-    opened: Connect,
-    connection: asyncpg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(refresh_module, "QUICK_S", 0.0)  # as if counting an hour took long
+@pytest.fixture
+async def hurried(opened: Connect, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Refresh:
+    """One whose turns are over after an hour, as if counting that took long; with a model."""
+    monkeypatch.setattr(refresh_module, "QUICK_S", 0.0)
     await registry.register("main", flights())
+    return Refresh(opened, registry, longest_turn_s=0.0)
+
+
+async def test_full_hours_are_counted_one_by_one_and_the_day_with_the_last(
+    service: WritePath, hurried: Refresh, connection: asyncpg.Connection
+) -> None:
     for hour in (2, 5, 9):
         await service.send(EVENTS, [event(f"e{hour}", START + timedelta(hours=hour))])
-    hurried = Refresh(opened, registry, longest_turn_s=0.0)
     counted = "SELECT array_agg(extract(hour FROM bucket)::int ORDER BY bucket) FROM main.flight_delay_volume"
     seen = []
     for _ in range(3):
@@ -163,15 +164,8 @@ async def test_full_hours_are_counted_one_by_one_and_the_day_with_the_last(
 
 
 async def test_hours_that_rows_keep_coming_to_are_all_counted(
-    service: WritePath,
-    registry: Registry,
-    opened: Connect,
-    connection: asyncpg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    service: WritePath, hurried: Refresh, connection: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(refresh_module, "QUICK_S", 0.0)
-    await registry.register("main", flights())
-    hurried = Refresh(opened, registry, longest_turn_s=0.0)
     for turn in range(4):  # each hour gets a row before each turn, so notes of both are always there
         await service.send(EVENTS, [event(f"e{hour}-{turn}", START + timedelta(hours=hour)) for hour in (2, 5)])
         await hurried.turn(connection)
@@ -182,3 +176,17 @@ async def test_hours_that_rows_keep_coming_to_are_all_counted(
     )
     assert counted == {2: 3, 5: 4}  # at the third turn the one, at the fourth the other
     assert await connection.fetchval("SELECT sum(events) FROM main.flight_delay_volume WHERE grain = 'DAY'") == 7
+
+
+async def test_a_turn_that_cannot_see_all_days_says_that_it_left_some(
+    service: WritePath,
+    registry: Registry,
+    refresh: Refresh,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refresh_module, "DAYS_AT_ONCE", 2)
+    await registry.register("main", flights())
+    await service.send(EVENTS, [event(f"e{day}", START + day * DAY) for day in range(3)])
+    assert [(await refresh.turn(connection), refresh.left_off) for _ in range(2)] == [(2, True), (1, False)]
+    assert await connection.fetch(NOTES) == []

@@ -33,6 +33,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self._let_others_run = asyncio.sleep  # the real one, as it was before a test put its own in its place
         self.during_sleep: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
@@ -41,6 +42,7 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.during_sleep()
+        await self._let_others_run(0)
 
 
 async def turns(monkeypatch: pytest.MonkeyPatch, *, works_s: float, rows_keep_coming: bool) -> list[float]:
@@ -66,7 +68,8 @@ async def turns(monkeypatch: pytest.MonkeyPatch, *, works_s: float, rows_keep_co
     with monkeypatch.context() as patched:
         patched.setattr(leader_module.asyncio, "sleep", clock.sleep)
         running = asyncio.create_task(leader.run())
-        await ended.wait()
+        async with asyncio.timeout(20):
+            await ended.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     return [moment - begun[0] for moment in begun]
