@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from headrace.errors import InvalidArgumentError
 from headrace.times import TimeLike, as_datetime
 
 
@@ -38,19 +39,26 @@ def content_id(
         ordinal: 0 for the first event of this content, 1 for the next one that is not the same event.
 
     Raises:
-        ValueError: It holds NaN or an infinity, or two keys that are one in NFC; the ordinal is negative.
-        TypeError: It holds a value that has no canonical form, or `time` is no time.
+        InvalidArgumentError: It holds a value that has no canonical form, such as NaN or an infinity, or two keys that
+            are one in NFC; `time` is no time, or the ordinal negative.
     """
     if ordinal < 0:
-        raise ValueError(f"an ordinal counts from 0, not {ordinal}")
+        raise InvalidArgumentError(f"an ordinal counts from 0, not {ordinal}")
     text = canonical_json(content)
     if entity is not None or time is not None or ordinal:
-        moment = None if time is None else as_datetime(time)
+        moment = None if time is None else _moment(time)
         text = f"[{text},{canonical_json(entity)},{canonical_json(moment)},{ordinal}]"
     digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80  # version 8: custom
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def _moment(time: TimeLike) -> datetime:
+    try:
+        return as_datetime(time)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(str(error)) from error
 
 
 def canonical_json(value: object) -> str:
@@ -69,13 +77,13 @@ def canonical_json(value: object) -> str:
     plain = value.tolist() if hasattr(value, "tolist") else value  # numpy arrays
     if isinstance(plain, Sequence) and not isinstance(plain, bytes | bytearray):
         return f"[{','.join(map(canonical_json, plain))}]"
-    raise TypeError(f"{type(value).__name__} has no canonical form")
+    raise InvalidArgumentError(f"{type(value).__name__} has no canonical form")
 
 
 def _object(members: Mapping[str, object]) -> str:
     named = {unicodedata.normalize("NFC", key): value for key, value in members.items()}
     if len(named) != len(members):
-        raise ValueError("two keys are the same in NFC")
+        raise InvalidArgumentError("two keys are the same in NFC")
     ordered = sorted(named.items(), key=lambda member: member[0].encode("utf-16-be", "surrogatepass"))
     return f"{{{','.join(f'{canonical_json(key)}:{canonical_json(value)}' for key, value in ordered)}}}"
 
@@ -85,7 +93,7 @@ def _number(value: numbers.Real) -> str:
         return str(int(value))
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{number} has no canonical form")
+        raise InvalidArgumentError(f"{number} has no canonical form")
     if number.is_integer():
         return str(int(number))
     mantissa, _, exponent = repr(number).partition("e")

@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from headrace.errors import InvalidArgumentError
+
 _BLOCK = 256
 _COUNTERS = [f"7{n:03x}" for n in range(_BLOCK)]
 
@@ -71,9 +73,9 @@ def composite_id(*parts: object) -> str:
     Parts are joined by "-" as their str(); the caller sees to it that no two events give the same text.
 
     Raises:
-        ValueError: There are no parts, or the id is longer than the service's 128 bytes.
+        InvalidArgumentError: There are no parts, or the id is longer than the service's 128 bytes.
     """
     text = "-".join(map(str, parts))
     if not parts or not 1 <= len(text.encode()) <= 128:
-        raise ValueError(f"an event id has 1 to 128 bytes: {text[:140]!r}")
+        raise InvalidArgumentError(f"an event id has 1 to 128 bytes: {text[:140]!r}")
     return text

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 from headrace.v1 import error_reason_pb2, result_pb2
 
@@ -99,12 +101,24 @@ class PublishResult:
     parked_rows: list[int] = field(default_factory=list)
     pending_rows: list[int] = field(default_factory=list)
     skipped_rows: list[int] = field(default_factory=list)
-    event_ids: list[object] = field(default_factory=list)
-    """Event id of each row, in the source's order; empty when the source named them itself in Arrow form."""
     validate_only: bool = False
     """Nothing was written: the verdicts are those the rows would have got."""
     labels: PublishResult | None = None
     """Verdicts of the labels that were split off the events; rows are the same source rows."""
+    _id_columns: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def event_ids(self) -> list[object]:
+        """Event id of each event, yours or made, in the source's order; those of a file that has its own are there."""
+        if len(self._id_columns) != 1 or not isinstance(self._id_columns[0], list):
+            columns = (each.to_pylist() if hasattr(each, "to_pylist") else each for each in self._id_columns)
+            self._id_columns = [list(chain.from_iterable(columns))]
+        ids: list[object] = self._id_columns[0]
+        return ids
+
+    def add_ids(self, column: Any) -> None:
+        """Add the ids of more rows: a sequence, or an Arrow array, which is looked at when somebody asks."""
+        self._id_columns.append(column)
 
     @property
     def unsettled(self) -> int:

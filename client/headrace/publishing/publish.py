@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from headrace.deadline import Deadline
@@ -92,6 +93,7 @@ class Run:
         self._kind = _EVENTS if roles.late is None else roles.late
         self._books = {_LABELS: Books(None), self._kind: Books(on_progress)}
         self._waiting_labels: deque[tuple[int, Table]] = deque()
+        self._tells_ids = True
 
     def publish(self, source: object, nan: str) -> PublishResult:
         """Send all rows and wait."""
@@ -108,6 +110,7 @@ class Run:
     def _send(self, source: object, nan: str) -> None:
         plan: Plan | None = None
         start = 0
+        self._tells_ids = not isinstance(source, str | PathLike)
         for chunk in chunks(source, self._chunk_rows(), nan=nan):
             if plan is None:
                 info = self._model.info
@@ -136,7 +139,8 @@ class Run:
         names = chunk.names
         events = chunk.table(source_rows, plan.event_columns(names), event_ids=ids, event_micros=micros)
         seq = self._seal(_EVENTS, events)
-        self._books[_EVENTS].result.event_ids += events.event_ids
+        if plan.event_id is None or self._tells_ids:
+            self._books[_EVENTS].result.add_ids(ids if plan.event_id is None else chunk.column(plan.event_id))
         labelled = chunk.rows_with_a_value(plan.label_names(names)) if plan.label_names(names) else ()
         if labelled:
             labels = chunk.table(source_rows, plan.late_columns(names), event_ids=ids, event_micros=micros)

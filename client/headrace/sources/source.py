@@ -38,6 +38,9 @@ class Chunk(Protocol):
     def __len__(self) -> int:
         """Return the number of rows."""
 
+    def column(self, name: str) -> Any:
+        """Return a column as it is held: a sequence of values, or an Arrow array."""
+
     def types(self, of_values: TypeOfValues) -> Mapping[str, tuple[ValueType, int] | str]:
         """Return the type of each column, or what keeps it from being told; untyped ones by `of_values`."""
 
@@ -75,6 +78,10 @@ class RowChunk:
 
     def __len__(self) -> int:
         return self._count
+
+    def column(self, name: str) -> Any:
+        """Return a column's values; nulls where none of these rows has the column."""
+        return self._columns.get(name) or [None] * self._count
 
     def types(self, of_values: TypeOfValues) -> Mapping[str, tuple[ValueType, int] | str]:
         """Return the type of each column by its values."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import headrace
@@ -40,6 +44,24 @@ def test_rows_without_id_and_time_get_them_and_the_ids_come_back(service: FakeSe
     for row in stored:
         assert isinstance(row["event_time"], datetime)
         assert uuid.UUID(str(row["event_id"])).int >> 80 == int(row["event_time"].timestamp() * 1e6) // 1000
+
+
+@pytest.mark.parametrize("form", [list, pd.DataFrame, pl.DataFrame, pa.Table.from_pylist])
+def test_ids_of_the_sources_own_come_back_in_its_order(connect: Connect, form: Callable[..., Any]) -> None:
+    rows = [{"id": f"f{n}", "distance": float(n)} for n in range(25)]
+    result = connect(batch_rows=10).model("m").publish(form(rows), event_id="id")
+    assert result.event_ids == [row["id"] for row in rows]
+
+
+def test_ids_of_a_file_are_told_only_where_they_were_made(client: headrace.Client, tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a", "b"], "x": [1.0, 2.0]}).to_csv(tmp_path / "rows.csv", index=False)
+    assert client.model("m").publish(tmp_path / "rows.csv", event_id="id").event_ids == []
+    assert len(set(client.model("m").publish(tmp_path / "rows.csv").event_ids)) == 2
+
+
+def test_ids_that_rows_of_a_later_chunk_do_not_have_are_none(connect: Connect) -> None:
+    rows = [{"event_id": "a", "x": 1.0}] * 10 + [{"x": 2.0}] * 10
+    assert connect(batch_rows=10).model("m").publish(rows).event_ids == ["a"] * 10 + [None] * 10
 
 
 def test_ids_made_for_rows_with_times_carry_these(service: FakeService, client: headrace.Client) -> None:
