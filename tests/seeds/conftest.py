@@ -1,45 +1,78 @@
-"""A service for each page, and a look at the database behind it."""
+"""A service for each page: the page runs once, then the tests of its points ask what became of it, and more.
+
+Tests are plain functions, as a user's script is. A loop in a thread of its own follows the service meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import headrace
-from support.documentation_page import DocumentationPage, run_page
+from support.documentation_page import DocumentationPage, Query, points_tested, run_page
 from support.service import ServiceProcess, running_service
+from support.timescale import TimescaleCluster
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as portal:
+        yield portal
 
 
-@pytest.fixture
-async def service(database_url: str) -> AsyncIterator[ServiceProcess]:
-    async with running_service(database_url) as service:
+@pytest.fixture(scope="module")
+def database_url(timescale: TimescaleCluster, portal: BlockingPortal) -> Iterator[str]:
+    with portal.wrap_async_context_manager(timescale.fresh_database()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def service(database_url: str, portal: BlockingPortal) -> Iterator[ServiceProcess]:
+    with portal.wrap_async_context_manager(running_service(database_url)) as service:
         yield service
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def query(database_url: str, portal: BlockingPortal) -> Query:
+    """Ask the database behind the service, as psql would."""
+
+    async def fetch(statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    return lambda statement: portal.call(fetch, statement)
+
+
+@pytest.fixture(scope="module")
+def page(
+    request: pytest.FixtureRequest, service: ServiceProcess, query: Query, tmp_path_factory: pytest.TempPathFactory
+) -> DocumentationPage:
+    """The page that the module of tests is called after, after it has run."""
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    return run_page(f"coming-from/{name}.md", service, query, tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="module")
 def client(service: ServiceProcess) -> Iterator[headrace.Client]:
-    """A look at the same service after the page, which closes its own client."""
+    """The page has closed its own."""
     with headrace.connect(service.grpc) as client:
         yield client
 
 
 @pytest.fixture
-async def run(
-    service: ServiceProcess, database: asyncpg.Connection, tmp_path: Path
-) -> Callable[[str], Awaitable[DocumentationPage]]:
-    """Run a page against a service of its own."""
+def beside(page: DocumentationPage, client: headrace.Client, request: pytest.FixtureRequest) -> headrace.Model:
+    """A model with the page's schema and nothing in it, called as the test is."""
+    name = request.node.name.removeprefix("test_")[:40].rstrip("_")
+    return client.register(page.names["schema"], name=f"{name}_beside", version="v1")
 
-    async def running(name: str) -> DocumentationPage:
-        return await run_page(f"coming-from/{name}.md", service, database, tmp_path)
 
-    return running
+@pytest.fixture
+def points_without_test(request: pytest.FixtureRequest, page: DocumentationPage) -> set[str]:
+    """Rows of "Point by point" that no test of the module is marked with, and marks that are no row."""
+    return page.points() ^ points_tested(request.module)

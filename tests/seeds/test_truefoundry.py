@@ -1,39 +1,149 @@
-"""docs/coming-from/truefoundry.md runs as it stands and keeps what it says."""
+"""docs/coming-from/truefoundry.md runs as it stands and keeps what it says, point by point."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
 
 import headrace
-from support.documentation_page import DocumentationPage
+from support.documentation_page import DocumentationPage, point
 from support.eventually import eventually
+from support.service import ServiceProcess
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+NOWHERE = "localhost:1"
 
 
-async def test_the_page(run: Callable[[str], Awaitable[DocumentationPage]], client: headrace.Client) -> None:
-    page = await run("truefoundry")
-    names, (joined,) = page.names, page.rows
+@pytest.fixture(scope="module")
+def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
+    """The page's own model, as the page has left it."""
+    return client.get_model("animal classifier", version="v3")
+
+
+def test_every_point_has_a_test(points_without_test: set[str]) -> None:
+    assert points_without_test == set()
+
+
+@point("`log_predictions`")
+def test_all_parts_of_a_prediction_packet_have_their_place(page: DocumentationPage, model: headrace.Model) -> None:
+    packet = model.event(page.names["data_id"]).values
+    assert (packet["feature1"], packet["feature2"], packet["value"]) == (3.33, "class1", "pred_class1")
+    assert packet["probabilities"] == {"pred_class1": 0.2, "pred_class2": 0.8}
+    assert packet["metadata"] == {"data": "any_data"}
+    assert page.names["several"].stored == 2
+    assert model.event("order-2").event_time == NEW_YEAR
+    refused = model.validate([{"event_id": "a", "value": "pred_class3"}, {"event_id": "b", "probabilities": {"x": 1}}])
+    assert [(error.reason, error.column) for error in refused.errors] == [
+        ("UNKNOWN_CLASS", "value"),
+        ("UNKNOWN_CLASS", "probabilities"),
+    ]
+
+
+@point("`shap_values`")
+def test_shap_values_are_influences_with_revisions(
+    page: DocumentationPage, beside: headrace.Model, client: headrace.Client
+) -> None:
+    (shap,) = page.names["shap_values"]
+    assert (shap["feature1"], shap["feature2"], shap["output"]) == (0.23, 0.77, "value")
+    event_id = beside.log({"feature1": 1.0}, prediction="pred_class1")
+    client.flush(timeout=30)
+    for weight in (0.1, 0.2):
+        beside.log_influences(event_id, {"feature1": weight}, output="probabilities:pred_class1")
+        client.flush(timeout=30)
+    assert [each["feature1"] for each in beside.event(event_id).influences] == [0.1, 0.2]
+
+
+@point("`actual_value` with the prediction")
+def test_an_actual_may_come_with_its_prediction(page: DocumentationPage, model: headrace.Model) -> None:
+    assert page.names["several"].labels.joined == 1
+    assert model.event("order-1").labels == {"actual": "pred_class1"}
+
+
+@point("`log_actuals` after the prediction")
+def test_an_actual_comes_before_or_after_or_twice(page: DocumentationPage, beside: headrace.Model) -> None:
+    (joined,) = page.rows
     by_id = {row["event_id"]: row for row in joined}
-    logged, early = by_id[names["data_id"]], by_id["order-17"]
+    logged = by_id[page.names["data_id"]]
     assert (logged["value"], logged["actual"]) == ("pred_class1", "pred_class2")
     assert json.loads(logged["metadata"]) == {"data": "any_data"}
-    assert names["early"].parked == 1
-    assert early["actual"] == "pred_class1"
-    labelled = {row["event_id"]: row for row in names["rows"]}
-    full = labelled[names["data_id"]]
-    assert full["probabilities"] == {"pred_class1": 0.2, "pred_class2": 0.8}
-    (shap,) = names["shap_values"]
-    assert (shap["feature1"], shap["feature2"], shap["output"]) == (0.23, 0.77, "value")
-    assert (full["feature1"], full["feature2"], full["model_version"]) == (3.33, "class1", "v3")
-    assert len(labelled) == len(names["frame"]) == 2
-    assert headrace.content_id({"feature2": "class2", "features1": 1.22}) == names["plain_id"] != names["id_with_time"]
+    assert (page.names["early"].parked, by_id["order-17"]["actual"]) == (1, "pred_class1")
+    assert by_id["order-2"]["actual"] is None  # optional
+    beside.publish([{"event_id": "a", "event_time": NEW_YEAR}])
+    for actual, verdict in (("pred_class1", "joined"), ("pred_class1", "duplicate"), ("pred_class2", "joined")):
+        assert getattr(beside.publish([{"event_id": "a", "actual": actual}], update=True), verdict) == 1
+    assert beside.event("a").labels == {"actual": "pred_class2"}
+
+
+@point("`generate_hash_from_data`")
+def test_an_id_of_content_is_the_same_wherever_it_is_made(page: DocumentationPage) -> None:
+    assert headrace.content_id({"feature2": "class2", "features1": 1.22}) == page.names["plain_id"]
+    assert page.names["plain_id"] != page.names["id_with_time"]
     assert headrace.content_id({"a": 1}) == headrace.content_id({"a": 1.0})
-    assert (names["stats"].stored, names["stats"].dropped_rows) == (1, 0)
-    model = client.model("animal classifier")
+    with pytest.raises(headrace.InvalidArgumentError):
+        headrace.content_id({"a": float("nan")})
 
-    def measured() -> bool:
-        return sum(row["labelled"] for row in model.performance()) == 2
 
-    await asyncio.to_thread(eventually, measured, within_s=30.0)
-    assert len(page.cells("Point by point")) == 11
+@point("Background queue")
+def test_a_full_buffer_does_what_it_was_told_and_counts_what_it_drops(page: DocumentationPage) -> None:
+    assert (page.names["stats"].stored, page.names["stats"].dropped_rows) == (1, 0)
+    for overflow in (headrace.Overflow.DROP_NEWEST, headrace.Overflow.DROP_OLDEST):
+        client = headrace.connect(NOWHERE, settings=headrace.Settings(buffer_rows=10, overflow=overflow))
+        for number in range(30):
+            client.model("animal classifier").log({"feature1": float(number)})
+        stats = client.stats()
+        assert (stats.logged, stats.unacked, stats.dropped) == (30, 10, {overflow.name: 20})
+        with pytest.raises(headrace.UnackedError):
+            client.close(timeout=0.1)
+    raising = headrace.connect(NOWHERE, settings=headrace.Settings(buffer_rows=1, overflow=headrace.Overflow.RAISE))
+    raising.model("animal classifier").log({"feature1": 1.0})
+    with pytest.raises(headrace.BufferFullError):
+        raising.model("animal classifier").log({"feature1": 2.0})
+    with pytest.raises(headrace.UnackedError):
+        raising.close(timeout=0.1)
+
+
+@point("Lifecycle")
+def test_close_delivers_and_what_is_logged_later_is_counted(service: ServiceProcess, beside: headrace.Model) -> None:
+    client = headrace.connect(service.grpc)
+    handle = client.model(beside.name)
+    handle.log({"feature1": 1.0}, event_id="before", event_time=NEW_YEAR)
+    client.close()
+    handle.log({"feature1": 1.0}, event_id="after", event_time=NEW_YEAR)
+    assert (client.stats().stored, client.stats().dropped) == (1, {"CLOSED": 1})
+    assert [event["event_id"] for event in beside.events()] == ["before"]
+    strict = headrace.connect(service.grpc, settings=headrace.Settings(strict=True))
+    strict.close()
+    with pytest.raises(headrace.ClosedError):
+        strict.model(beside.name).log({"feature1": 1.0})
+
+
+@point("Model version on each packet")
+def test_the_handles_version_is_stored_and_needs_no_enabling(
+    page: DocumentationPage, client: headrace.Client, model: headrace.Model
+) -> None:
+    assert model.event(page.names["data_id"]).values["model_version"] == "v3"
+    event_id = client.model("animal classifier", version="v4").log({"feature1": 1.0}, prediction="pred_class1")
+    client.flush(timeout=30)
+    assert [event["event_id"] for event in model.events(version="v4")] == [event_id]
+    eventually(lambda: "v4" in {row["model_version"] for row in model.volume()}, within_s=30.0)
+
+
+@point("Read back")
+def test_labelled_events_are_read_by_time(page: DocumentationPage) -> None:
+    labelled = {row["event_id"]: row["actual"] for row in page.names["rows"]}
+    assert labelled == {page.names["data_id"]: "pred_class2", "order-1": "pred_class1", "order-17": "pred_class1"}
+    assert list(page.names["frame"]["actual"]) == list(labelled.values())
+
+
+@point("The monitoring dashboard")
+def test_performance_and_volume_follow(model: headrace.Model) -> None:
+    eventually(lambda: sum(row["labelled"] for row in model.performance()) == 3, within_s=30.0)
+    eventually(lambda: sum(row["events"] for row in model.volume()) >= 5, within_s=30.0)
+    assert model.drift() == []  # no baseline was named
+
+
+@point("Asynchronous calls")
+def test_the_asyncio_client_logs_too(page: DocumentationPage, model: headrace.Model) -> None:
+    assert model.event(page.names["awaited_id"]).values["feature1"] == 4.0

@@ -6,21 +6,25 @@ marked ```python theirs (or sh theirs) and is left alone. The page's addresses a
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shlex
 import urllib.request
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import asyncpg
+import pytest
 
 from support.service import ServiceProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^```(python|sql|sh)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+Query = Callable[[str], list[asyncpg.Record]]
 
 
 @dataclass
@@ -31,27 +35,42 @@ class DocumentationPage:
         names: What its Python blocks have defined.
         rows: What each of its SQL statements returned, in order.
         answers: What each of its curl calls was answered, in order.
+        commands: Its other commands, in order, with what they need filled in by whoever runs them.
     """
 
     text: str
     names: dict[str, Any] = field(default_factory=dict)
     rows: list[list[asyncpg.Record]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
 
-    def cells(self, heading: str) -> list[list[str]]:
-        """Return the cells of the first table below a heading, without its own head."""
-        _, _, below = self.text.partition(f"\n## {heading}\n")
+    def points(self) -> set[str]:
+        """Return the first cells of the table "Point by point": what the other product can do."""
+        _, _, below = self.text.partition("\n## Point by point\n")
         lines = [line for line in below.splitlines() if line.startswith("|")]
-        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+        return {line.strip("|").split("|")[0].strip() for line in lines[2:]}
 
 
-async def run_page(name: str, service: ServiceProcess, database: asyncpg.Connection, folder: Path) -> DocumentationPage:
+def point(name: str) -> pytest.MarkDecorator:
+    """Mark a test as the one of a row of "Point by point"."""
+    return pytest.mark.point(name)
+
+
+def points_tested(module: ModuleType) -> set[str]:
+    """Return the points that a module's tests are marked with."""
+    marks: Iterable[pytest.Mark] = (
+        mark for function in vars(module).values() for mark in getattr(function, "pytestmark", ())
+    )
+    return {mark.args[0] for mark in marks if mark.name == "point"}
+
+
+def run_page(name: str, service: ServiceProcess, query: Query, folder: Path) -> DocumentationPage:
     """Run every block of a page, in order.
 
     Args:
         name: Below docs/.
         service: What its clients speak to.
-        database: What its SQL is asked of.
+        query: What its SQL is asked of.
         folder: Where files are that it reads and writes: `FOLDER` in its code.
     """
     page = DocumentationPage((DOCS / name).read_text())
@@ -59,16 +78,17 @@ async def run_page(name: str, service: ServiceProcess, database: asyncpg.Connect
     for language, block in _BLOCK.findall(page.text):
         code = block.replace("localhost:50051", service.grpc).replace("localhost:8080", service.http)
         if language == "python":
-            await asyncio.to_thread(exec, compile(code, name, "exec"), page.names)
+            exec(compile(code, name, "exec"), page.names)
         elif language == "sql":
-            for statement in filter(None, map(str.strip, code.split(";"))):
-                page.rows.append(await database.fetch(statement))
+            page.rows += [query(statement) for statement in filter(None, map(str.strip, code.split(";")))]
         elif code.startswith("curl "):
-            page.answers.append(await asyncio.to_thread(_posted, code))
+            page.answers.append(post(code))
+        else:
+            page.commands.append(code)
     return page
 
 
-def _posted(command: str) -> dict[str, Any]:
+def post(command: str) -> dict[str, Any]:
     """Do what a curl command does, without curl."""
     words = shlex.split(command.replace("\\\n", " "))[1:]
     headers, body, url = {}, "", ""
