@@ -45,16 +45,17 @@ def main() -> None:
 
 async def _run_all(runs: Iterable[Run], *, writes: bool, is_short: bool) -> int:
     done, failed = list[Run](), False
-    for fills_disk, of_one_disk in groupby(runs, lambda run: run.faults[0].fills_disk):
-        with small_disk() if fills_disk else nullcontext() as disk:
-            if fills_disk and disk is None:
+    for small_disk_of, of_one_disk in groupby(runs, lambda run: run.faults[0].small_disk_of):
+        with small_disk() if small_disk_of else nullcontext() as disk:
+            if small_disk_of and disk is None:
                 print("— left out: a disk of its own cannot be mounted here, so none is filled")
                 continue
-            async with _running(TimescaleCluster(disk)) as cluster:
+            async with _running(TimescaleCluster(disk if small_disk_of == "database" else None)) as cluster:
                 database = await _versions(cluster)
                 for run in of_one_disk:
                     done.append(run)
-                    is_well = await _run(cluster, run, is_short=is_short)
+                    spool_disk = disk if small_disk_of == "spool" else None
+                    is_well = await _run(cluster, run, spool_disk=spool_disk, is_short=is_short)
                     failed |= not is_well
                     if writes and run.recoveries:
                         results.add(results.Result.of(run, database))
@@ -73,13 +74,13 @@ async def _running(cluster: TimescaleCluster) -> AsyncIterator[TimescaleCluster]
         await cluster.stop()
 
 
-async def _run(cluster: TimescaleCluster, run: Run, *, is_short: bool) -> bool:
+async def _run(cluster: TimescaleCluster, run: Run, *, spool_disk: Path | None, is_short: bool) -> bool:
     """Run one and say how it went, and how to see it again; returns whether it went well."""
     name = "short" if is_short else run.faults[0].name
     folder = Path(tempfile.mkdtemp(prefix="headrace-chaos-"))
     print(f"— {name}, seed {run.seed}, {len(run.faults)} cycles", flush=True)
     try:
-        await run.on(cluster, folder, tell=lambda text: print(f"  {text}", flush=True))
+        await run.on(cluster, folder, lambda text: print(f"  {text}", flush=True), spool_disk=spool_disk)
     except TimeoutError:
         run.verdict.complaints += 1
         run.verdict.findings.append(f"cycle {run.cycles + 1}: rows do not flow again")

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import asyncpg
@@ -43,7 +44,7 @@ class Fault:
         replicas: Replicas of the service that it needs.
         cycles: How often it is dealt in the full form.
         every_lane: Whether a producer has recovered only when its events and its late rows have, each on its stream.
-        fills_disk: Whether the database is to lie on a small disk of its own.
+        small_disk_of: Who is to lie on a small disk of its own: "database", "spool", or nobody.
         spools: Whether producers have a spool, and what is in it counts as promised.
     """
 
@@ -53,7 +54,7 @@ class Fault:
     replicas: int = 1
     cycles: int = 20
     every_lane: bool = False
-    fills_disk: bool = False
+    small_disk_of: str = ""
     spools: bool = False
 
 
@@ -260,17 +261,39 @@ async def fill_disk(system: System, random: Random) -> AsyncIterator[float]:
     """No byte is left on the database's disk for a while; PostgreSQL may well give up, and is then started again."""
     async with system.database_lock:
         assert system.cluster.disk is not None
-        filling = system.cluster.disk / "filling"
-        with filling.open("wb", buffering=0) as file, suppress(OSError):
-            while file.write(bytes(1 << 20)):
-                pass
-        try:
-            await asyncio.sleep(random.uniform(2.0, 6.0))
-        finally:
-            filling.unlink()
+        await _full(system.cluster.disk, random.uniform(2.0, 6.0))
         moment = time.monotonic()
         await system.cluster.restart()
     yield moment
+
+
+@asynccontextmanager
+async def fill_spool(system: System, random: Random) -> AsyncIterator[float]:
+    """No byte is left for the spools for a while, in most of which the service cannot be reached either."""
+    assert system.spool is not None
+    is_alone = random.random() < 0.7
+    if is_alone:
+        for replica in system.replicas:
+            replica.door.black_hole()
+    await _full(system.spool.parent, random.uniform(2.0, 6.0))
+    for replica in system.replicas:
+        replica.door.heal()
+    yield time.monotonic()
+
+
+async def _full(disk: Path, seconds: float) -> None:
+    """Leave no byte on a disk for so long."""
+    filling = disk / "filling"
+    with filling.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(1 << 20)):
+            pass
+    with filling.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(b"."):  # what is left is less than a piece
+            pass
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        filling.unlink()
 
 
 @asynccontextmanager
@@ -423,7 +446,15 @@ DEAR = (
         "kill-spooling-producer", "kill -9 of a producer with a spool", kill_spooling_producer, cycles=200, spools=True
     ),
     Fault("stall-database", "the database stands still for 5 minutes", stall_database, cycles=1),
-    Fault("fill-disk", "the database's disk full, 2–6 s", fill_disk, cycles=10, fills_disk=True),
+    Fault(
+        "stall-database-spools",
+        "the database stands still for 5 minutes, producers have spools",
+        stall_database,
+        cycles=1,
+        spools=True,
+    ),
+    Fault("fill-disk", "the database's disk full, 2–6 s", fill_disk, cycles=10, small_disk_of="database"),
+    Fault("fill-spool", "the spools' disk full, 2–6 s", fill_spool, cycles=10, small_disk_of="spool", spools=True),
 )
 REPLICATED = (
     Fault("roll-replicas", "rolling restart of two replicas by SIGTERM", roll_replicas, replicas=2, cycles=25),

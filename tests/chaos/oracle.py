@@ -37,6 +37,10 @@ class OracleWriter:
         """These rows are in the spool, so they outlive this process."""
         self._write("kept", table, list(event_ids))
 
+    def not_kept(self, why: str) -> None:
+        """The spool took no more: right for a full disk, and for nothing else."""
+        self._write("not_kept", why)
+
     def complains(self, text: str) -> None:
         """Something happened that must never happen to a user's code."""
         self._write("complaint", text)
@@ -60,6 +64,7 @@ class Oracle:
         intended: Rows by table.
         acked: Event ids by table, as often as they were acked.
         kept: Event ids by table, of rows that were in the spool.
+        not_kept: What was said as often as the spool took no more.
         complaints: What must never happen, and did.
         producer_ids: Its identities in the ledger; none of a producer that was killed.
         batches: Batches of all of them that were acked.
@@ -68,6 +73,7 @@ class Oracle:
     intended: dict[str, Rows] = field(default_factory=dict)
     acked: dict[str, list[str]] = field(default_factory=dict)
     kept: dict[str, list[str]] = field(default_factory=dict)
+    not_kept: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     producer_ids: list[str] = field(default_factory=list)
     batches: int = 0
@@ -84,6 +90,8 @@ class Oracle:
                     oracle.acked.setdefault(told[0], []).extend(told[1])
                 case "kept":
                     oracle.kept.setdefault(told[0], []).extend(told[1])
+                case "not_kept":
+                    oracle.not_kept.append(told[0])
                 case "complaint":
                     oracle.complaints.append(told[0])
                 case "closed":

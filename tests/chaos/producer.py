@@ -93,10 +93,18 @@ class Producer:
                 )
         for event in last:
             model.log_label(event.event_id, truth=event.number)
-        if self._spools:
-            self._client.flush_to_spool(SPOOLED_S)
+        if self._spools and self._is_spooled():
             self._oracle.kept(table, [event.event_id for event in events])
             self._oracle.kept(_labels(table), [event.event_id for event in labelled])
+
+    def _is_spooled(self) -> bool:
+        """Wait until all rows are on disk; while that is full, some are in memory alone."""
+        try:
+            self._client.flush_to_spool(SPOOLED_S)
+        except headrace.FlushTimeout as error:
+            self._oracle.not_kept(str(error))
+            return False
+        return True
 
     def _publish(self, table: str, events: Sequence[Event]) -> None:
         rows = [asdict(event) for event in events]

@@ -57,8 +57,21 @@ class Run:
         """Faults that were dealt and recovered from."""
         return sum(len(each.first) for each in self.recoveries.values())
 
-    async def on(self, cluster: TimescaleCluster, folder: Path, tell: Callable[[str], object] = print) -> None:
+    async def on(
+        self,
+        cluster: TimescaleCluster,
+        folder: Path,
+        tell: Callable[[str], object] = print,
+        *,
+        spool_disk: Path | None = None,
+    ) -> None:
         """Do it.
+
+        Args:
+            cluster: The database's.
+            folder: Where oracles and logs go.
+            tell: Told of each cycle.
+            spool_disk: Where spools lie, if producers have any. Default: beside the oracles.
 
         Raises:
             TimeoutError: The system did not recover.
@@ -72,13 +85,15 @@ class Run:
             seed=str(self.seed),
             replicas=replicas,
             producers=self.producers,
-            spools=self.faults[0].spools,
+            spool=(spool_disk or folder) / "spool" if self.faults[0].spools else None,
         ) as system:
             for cycle, fault in enumerate(self.faults, 1):
                 await asyncio.sleep(random.uniform(0.0, LONGEST_CALM_S))
                 first_s, all_s = await self._deal(fault, system, random)
                 tell(f"{cycle}/{len(self.faults)} {fault.name}: first ack {first_s:.2f} s, all {all_s:.2f} s")
             oracles = await system.finish()
+            if spool_disk is None:
+                system.complaints += [why for oracle in oracles for why in oracle.not_kept]
             connection = await asyncpg.connect(system.url)
             try:
                 self.verdict = await compare(connection, oracles)

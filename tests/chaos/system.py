@@ -148,20 +148,28 @@ class System:
         replicas: The service.
         producers: Those that live.
         complaints: What must never happen, and did.
+        spool: Where producers have their spools, if they have any.
     """
 
     def __init__(
-        self, cluster: TimescaleCluster, url: str, replicas: Sequence[Replica], folder: Path, seed: str, *, spools: bool
+        self,
+        cluster: TimescaleCluster,
+        url: str,
+        replicas: Sequence[Replica],
+        folder: Path,
+        seed: str,
+        *,
+        spool: Path | None,
     ) -> None:
         self.cluster = cluster
         self.url = url
         self.replicas = replicas
         self.producers: list[ProducerProcess] = []
         self.complaints: list[str] = []
+        self.spool = spool
         self.database_lock = asyncio.Lock()
         self._folder = folder
         self._seed = seed
-        self._spool = [str(folder / "spool")] if spools else []
         self._names = count(1)
         self._changed = asyncio.Condition()
 
@@ -180,7 +188,7 @@ class System:
                     oracle,
                     name,
                     f"{self._seed} {name}",
-                    *self._spool,
+                    *([str(self.spool)] if self.spool else []),
                 ),
                 cwd=TESTS,
                 stdin=asyncio.subprocess.PIPE,
@@ -228,7 +236,7 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    cluster: TimescaleCluster, folder: Path, *, seed: str, replicas: int, producers: int, spools: bool = False
+    cluster: TimescaleCluster, folder: Path, *, seed: str, replicas: int, producers: int, spool: Path | None = None
 ) -> AsyncIterator[System]:
     """Run everything on a new database; rows flow when the block begins."""
     async with AsyncExitStack() as stack:
@@ -244,7 +252,7 @@ async def running_system(
             await replica.start()
             members.append(replica)
         await asyncio.to_thread(_register, f"127.0.0.1:{members[0].door.port}")
-        system = System(cluster, url, members, folder, seed, spools=spools)
+        system = System(cluster, url, members, folder, seed, spool=spool)
         try:
             for _ in range(producers):
                 await system.add_producer()
