@@ -29,7 +29,7 @@ def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
     return client.get_model("credit_risk", version="v1")
 
 
-def row(event_id: str, **cells: object) -> dict[str, object]:
+def row(event_id: object, **cells: object) -> dict[str, object]:
     return {"event_id": event_id, "event_time": NEW_YEAR, "income": 1.0} | cells
 
 
@@ -49,6 +49,9 @@ def test_rows_columns_and_frames_are_the_same(page: DocumentationPage, beside: h
     elsewhere = row("c", event_time=NEW_YEAR.astimezone().isoformat())
     beside.publish([elsewhere])
     assert {event["event_time"] for event in beside.events()} == {NEW_YEAR}
+    beside.publish([row("d", income=np.int64(3), region=np.str_("north")), row("e", income=np.float32(0.5))])
+    assert (beside.event("d").values["income"], beside.event("d").values["region"]) == (3.0, "north")
+    assert beside.event("e").values["income"] == 0.5
 
 
 @point("HTTP 207: counts and a status a row")
@@ -75,11 +78,21 @@ def test_a_time_that_is_left_out_is_now(beside: headrace.Model, client: headrace
 
 
 @point("Partner inference id")
-def test_an_id_is_the_callers_or_made_or_put_together(page: DocumentationPage, beside: headrace.Model) -> None:
+def test_an_id_is_the_callers_or_made_or_put_together(
+    page: DocumentationPage, beside: headrace.Model, service: ServiceProcess
+) -> None:
     (joined,) = page.rows
     by_id = {each["event_id"]: each for each in joined}
     (asked,) = [each for event_id, each in by_id.items() if event_id.startswith("c-41-")]  # and the day it ran
     assert (asked["default_probability"], asked["defaulted"]) == (page.names["answered"], True)
+    with headrace.connect(service.grpc) as again:  # the page has closed its client
+        handle, page.names["model"] = page.names["model"], again.model("credit_risk", version="v1")
+        page.names["predict"]("c-41", 62_000.0, "north")
+        again.flush(timeout=30)
+        assert (again.stats().stored, again.stats().duplicate) == (0, 1)  # of this day it is there
+        page.names["model"] = handle
+    assert beside.publish([row(42)]).event_ids == [42]
+    assert beside.event("42").values["income"] == 1.0
     made = beside.publish([{"income": 7.0}]).event_ids
     assert [event["income"] for event in beside.events() if event["event_id"] == made[0]] == [7.0]
 
@@ -141,6 +154,9 @@ def test_a_run_may_be_sent_again_and_a_dataset_has_its_count(page: Documentation
     with pytest.raises(headrace.JobFailedError) as failed:
         job.wait(timeout=60)
     assert failed.value.reason == "DATASET_ROW_COUNT"
+    with pytest.raises(headrace.JobFailedError) as failed:
+        beside.publish_dataset([row("a"), row("b", income="high")], name="reference").wait(timeout=60)
+    assert failed.value.reason == "DATASET_ROWS_REJECTED"
     assert beside.publish_dataset([row("a"), row("b")], name="reference").wait(timeout=60).progress_rows == 2
 
 
@@ -152,15 +168,24 @@ def test_the_listener_stores_each_message_once(
         program, *arguments = shlex.split(page.commands[0].replace("kafka:9092", topic.brokers))
         assert program == "headrace"
         command = [sys.executable, "-m", "headrace_server", *arguments]
-        listener = subprocess.Popen(command, env=os.environ | {"HEADRACE_DATABASE_URL": database_url})
-        try:
-            sent = [row(f"topic-{number}", event_time=NEW_YEAR.isoformat(), branch="kafka") for number in range(20)]
-            topic.send(sent)
-            eventually(lambda: "topic-19" in {event["event_id"] for event in model.events()}, within_s=60.0)
-            eventually(lambda: sum(event["branch"] == "kafka" for event in model.events()) == 20, within_s=60.0)
-        finally:
-            listener.terminate()
-            assert listener.wait(timeout=30) == 0
+
+        def stored() -> int:
+            return sum(event["branch"] == "kafka" for event in model.events())
+
+        assert subprocess.run(command, env=_without_settings(), check=False, capture_output=True).returncode == 2
+        for times in (1, 2):  # the second goes on where the first has ended
+            listener = subprocess.Popen(command, env=_without_settings() | {"HEADRACE_DATABASE_URL": database_url})
+            try:
+                topic.send([{"income": float(number), "branch": "kafka"} for number in range(20)])
+                eventually(lambda: stored() >= 20 * times, within_s=60.0)  # noqa: B023 -- called at once
+            finally:
+                listener.terminate()
+                assert listener.wait(timeout=30) == 0
+        assert stored() == 40
+
+
+def _without_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
 
 
 @point("Images")
@@ -205,6 +230,9 @@ def test_json_is_posted_once_per_key(page: DocumentationPage, service: ServicePr
     events, labels = page.answers
     assert (events["stored"], labels["joined"]) == (1, 1)
     assert query("SELECT defaulted FROM main.credit_risk_joined WHERE event_id = 'web-1'")[0][0] is True
+    command = """curl http://localhost:8080/v1/models/credit_risk/events -H 'Content-Type: application/json' \\
+      -d '[{"event_id": "timeless", "income": 30000}]'"""
+    assert post(command.replace("localhost:8080", service.http))["rejected"] == 1
     (command,) = (block for block in page.text.split("```") if block.startswith("sh\ncurl") and "/events" in block)
     again = post(command.removeprefix("sh\n").replace("localhost:8080", service.http))
     assert (again["stored"], again["replayed"], events["replayed"]) == (1, True, False)

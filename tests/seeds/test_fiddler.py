@@ -55,7 +55,7 @@ def test_csv_frame_and_parquet_become_datasets(
 
 @point("Pre-production is immutable")
 def test_a_dataset_never_changes_and_is_dropped_whole(
-    page: DocumentationPage, beside: headrace.Model, client: headrace.Client
+    page: DocumentationPage, beside: headrace.Model, client: headrace.Client, query: Query
 ) -> None:
     known = page.names["df"].assign(event_id=list("abcd"))[["event_id", "credit_score", "churned"]]
     for name in ("training", "test"):
@@ -68,6 +68,10 @@ def test_a_dataset_never_changes_and_is_dropped_whole(
     with pytest.raises(headrace.ServiceError) as in_use:
         client.drop_dataset("training", model=beside.name)
     client.drop_dataset("test", model=beside.name)
+    beside.publish([{"event_id": "a", "churned": False}], update=True)  # of a production event, which is not there
+    beside.delete_events(["a"], confirm=beside.name).wait(timeout=60)
+    kept = query(f"SELECT event_id, label_churned FROM main.{beside.name}_datasets ORDER BY event_id")
+    assert [tuple(row) for row in kept] == [("a", True), ("b", False), ("c", True), ("d", False)]
     assert (taken.value.reason, changed.value.reason) == ("DATASET_EXISTS", "DATASET_IMMUTABLE")
     assert in_use.value.reason == "DATASET_IS_BASELINE"
     assert [each.name for each in client.list_datasets(model=beside.name)] == ["training"]
@@ -85,11 +89,15 @@ def test_events_that_are_acknowledged_are_committed(
 
 
 @point("Event ids")
-def test_ids_are_the_callers_or_made_and_returned(page: DocumentationPage, beside: headrace.Model) -> None:
+def test_ids_are_the_callers_or_made_and_returned(
+    page: DocumentationPage, beside: headrace.Model, tmp_path: Path
+) -> None:
     assert page.names["published"].event_ids == list(page.names["df"].event_id_col)
     nameless = [{key: value for key, value in row.items() if key != "event_id"} for row in rows(3)]
     made = beside.publish(nameless).event_ids
     assert [beside.event(str(event_id)).values["credit_score"] for event_id in made] == [600, 601, 602]
+    pd.DataFrame(rows(2)).to_csv(tmp_path / "dataset.csv", index=False)
+    assert beside.publish(tmp_path / "dataset.csv").event_ids == []
     assert headrace.composite_id("c-1", NEW_YEAR.date()) == "c-1-2026-01-01"
     assert headrace.content_id({"a": 1, "b": 2}) == headrace.content_id({"b": 2.0, "a": 1})
 
@@ -112,6 +120,9 @@ def test_a_time_is_the_callers_or_now_and_the_receipt_is_kept_beside_it(
 def test_the_size_of_a_batch_is_a_setting(beside: headrace.Model, service: ServiceProcess) -> None:
     with headrace.connect(service.grpc, settings=headrace.Settings(batch_rows=1_000)) as client:
         assert client.model(beside.name).publish(rows(2_500)).stored == 2_500
+        assert client.stats().batches >= 3
+    with headrace.connect(service.grpc, settings=headrace.Settings(batch_bytes=20_000)) as client:
+        assert client.model(beside.name).publish(rows(2_500)).duplicate == 2_500
         assert client.stats().batches >= 3
 
 
@@ -205,12 +216,16 @@ def test_a_row_that_is_sent_again_is_a_duplicate_and_one_that_differs_a_conflict
     other = beside.publish([rows(1)[0] | {"credit_score": 1}])
     assert (other.stored, other.conflict_rows) == (0, [0])
     assert beside.event("e0").values["credit_score"] == 600
+    timeless = {"event_id": "timeless", "credit_score": 1}  # so each is another moment's
+    assert [beside.publish([timeless]).stored for _ in range(2)] == [1, 1]
 
 
 @point("Schema first")
 def test_rows_are_checked_against_the_schema_and_may_be_asked_about_first(
-    page: DocumentationPage, beside: headrace.Model, query: Query
+    page: DocumentationPage, beside: headrace.Model, client: headrace.Client, query: Query
 ) -> None:
+    unknown = client.model("nobody").publish(rows(1))  # a server infers schemas only when it is told so
+    assert [error.reason for error in unknown.errors] == ["UNKNOWN_MODEL"]
     assert [(error.reason, error.column) for error in page.names["verdicts"].errors] == [("WRONG_TYPE", "credit_score")]
     verdicts = beside.validate([*rows(1), {"event_id": "e1", "event_time": NEW_YEAR, "credit": 612}])
     assert [(error.reason, error.column, error.rows) for error in verdicts.errors] == [

@@ -90,12 +90,19 @@ def test_what_was_found_is_checked_against_the_models_task(
 
 
 @point("Prediction formats, lengths checked")
-def test_each_fault_is_told_and_the_good_row_is_stored(page: DocumentationPage, client: headrace.Client) -> None:
+def test_each_fault_is_told_and_the_good_row_is_stored(
+    page: DocumentationPage, beside: headrace.Model, client: headrace.Client
+) -> None:
     verdicts = page.names["verdicts"]
     errors = {error.reason: error.rows for error in verdicts.errors}
     assert (verdicts.stored, errors) == (1, {"OBJECT_COUNT": [1], "UNKNOWN_CLASS": [2]})
     first, *_ = verdicts.event_ids  # made ids, in the order of the rows
     assert client.model("damage").event(first).values["boxes"]["classes"] == ["scratch"]
+    of_another_type = vision.Detection(classes=["cat"], boxes=[[1, 2, 3, 4]])
+    bad = [{"found": of_another_type}, {"found": {"classes": [2]}}]  # and a class that is no text
+    assert {error.reason: error.rows for error in beside.validate(bad).errors} == {"PAYLOAD_INVALID": [0, 1]}
+    assert page.answers[0]["stored"] == 1
+    assert client.model("damage").event("img-7").values["latency_ms"] == 257.0
 
 
 @point("source, tags, timestamp, metadata")
@@ -109,6 +116,9 @@ def test_source_tags_time_and_metadata_are_stored(
     bare = beside.event(_logged(beside, client))
     assert before <= bare.event_time <= bare.values["observed_time"] + timedelta(seconds=1)
     assert not {"source", "tags", "metadata"} & bare.values.keys()
+    of_seconds = beside.log(prediction=CAT, event_time=NEW_YEAR.timestamp())
+    client.flush(timeout=30)
+    assert beside.event(of_seconds).event_time == NEW_YEAR
 
 
 @point("custom metrics")
@@ -155,8 +165,9 @@ def test_small_images_come_along_and_others_are_found_by_their_uri(
 
 @point("`sample`")
 def test_a_share_is_kept_with_its_probability(
-    page: DocumentationPage, model: headrace.Model, beside: headrace.Model, client: headrace.Client
+    page: DocumentationPage, beside: headrace.Model, client: headrace.Client, query: Query
 ) -> None:
+    model = client.model("parts inspection")
     assert model.event(page.names["kept"]).values["inclusion_probability"] == 1.0
     client.update_model(beside.name, sampling_rate=0.3)
     rows = [{"event_id": f"e{number}", "found": CAT} for number in range(1_000)]
@@ -166,6 +177,14 @@ def test_a_share_is_kept_with_its_probability(
     kept = beside.events(columns=["inclusion_probability"]).to_list()
     assert {row["inclusion_probability"] for row in kept} == {0.3}
     assert sum(1 / row["inclusion_probability"] for row in kept) == pytest.approx(1_000, rel=0.2)
+    before = client.stats().dropped.get("UNSAMPLED", 0)
+    for _ in range(100):
+        beside.log(prediction=CAT)
+    client.flush(timeout=30)
+    assert 40 < client.stats().dropped["UNSAMPLED"] - before < 100  # this client was told of the rate
+    beside.log_metric("blur", 0.5, metric_time=NEW_YEAR)  # sample=False
+    client.flush(timeout=30)
+    assert query(f"SELECT name, value FROM main.{beside.name}_metrics") == [("blur", 0.5)]
 
 
 @point("A duplicate is an error 409")

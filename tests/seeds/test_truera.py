@@ -120,6 +120,9 @@ def test_kinds_that_come_apart_are_joined_by_the_id(page: DocumentationPage, bes
     beside.publish([record("late")])
     event = beside.event("late")
     assert (event.labels, [each["age"] for each in event.influences]) == ({"approved": True}, [0.5])
+    for source in ("reviewer-1", "reviewer-2"):
+        beside.publish([{"event_id": "late", "approved": False, "source": source}], update=True)
+    assert [row["source"] for row in beside.event("late").history] == [None, "reviewer-1", "reviewer-2"]
 
 
 @point("Model-agnostic records")
@@ -133,12 +136,16 @@ def test_records_without_a_model_are_completed_by_each(page: DocumentationPage, 
 
 
 @point("Pre-production and production")
-def test_datasets_are_apart_and_one_is_the_baseline(model: headrace.Model, client: headrace.Client) -> None:
+def test_datasets_are_apart_and_one_is_the_baseline(
+    model: headrace.Model, client: headrace.Client, query: Query
+) -> None:
     (dataset,) = client.list_datasets(model="loans")
     assert (dataset.name, dataset.rows, dataset.is_baseline) == ("train-2026", 2, True)
     assert len(model.events().to_list()) == 3
     eventually(lambda: {"age", "income", "score"} <= {row["column_name"] for row in model.drift()}, within_s=60.0)
     assert {row["dataset"] for row in model.drift()} == {"train-2026"}
+    nulls = "SELECT null_share FROM main.loans_profiles WHERE grain = 'DAY' AND column_name = 'order_value' ORDER BY 1"
+    eventually(lambda: [row[0] for row in query(nulls)] == [0.0, 1.0], within_s=60.0)  # said by log() alone
 
 
 @point("Periodic join")
@@ -196,6 +203,9 @@ def test_errors_are_grouped_and_take_no_good_row_with_them(beside: headrace.Mode
             record("c", embedding=[1.0]),
             record("d", event_time=datetime.now(UTC) + timedelta(days=3_650)),
             record("e", age="older"),
+            record("f", event_time="yesterday"),
+            record("g", tags=["x" * 300]),
+            {"event_id": "bare", "event_time": NEW_YEAR},
         ]
     )
     assert {(error.reason, error.column): error.rows for error in result.errors} == {
@@ -203,12 +213,15 @@ def test_errors_are_grouped_and_take_no_good_row_with_them(beside: headrace.Mode
         ("UNKNOWN_COLUMN", "wage"): [2],
         ("VECTOR_DIMENSION", "embedding"): [3],
         ("EVENT_TIME_OUT_OF_RANGE", "event_time"): [4],
+        ("WRONG_TYPE", "event_time"): [6],
+        ("TEXT_TOO_LONG", "tags"): [7],
     }
-    assert (result.stored, result.rejected) == (1, 5)
-    assert [row["event_id"] for row in beside.events()] == ["good"]
+    assert (result.stored, result.rejected) == (2, 7)
+    assert [row["event_id"] for row in beside.events()] == ["bare", "good"]
+    assert (beside.publish([record("good")]).duplicate, beside.publish([record("good", age=1.0)]).conflict) == (1, 1)
     letters = list(client.dead_letters.list(model=beside.name))
     assert sorted(letter.reason for letter in letters) == sorted(
-        ["WRONG_TYPE"] * 2 + ["UNKNOWN_COLUMN", "VECTOR_DIMENSION", "EVENT_TIME_OUT_OF_RANGE"]
+        ["WRONG_TYPE"] * 3 + ["UNKNOWN_COLUMN", "VECTOR_DIMENSION", "EVENT_TIME_OUT_OF_RANGE", "TEXT_TOO_LONG"]
     )
 
 
@@ -218,8 +231,17 @@ def test_metrics_are_of_an_event_or_of_a_time(beside: headrace.Model, client: he
     beside.log_metric("profit", 310.0, event_id="a")
     beside.log_metric("visitors", 4_800.0, metric_time=NEW_YEAR)
     client.flush(timeout=30)
+    several = beside.publish(
+        [{"event_id": "a", "name": name, "value": 1.0} for name in ("cost", "tax")], kind="metrics"
+    )
+    assert several.joined == 2
     stored = query(f"SELECT name, value, event_id, metric_time FROM main.{beside.name}_metrics ORDER BY name")
-    assert [tuple(row) for row in stored] == [("profit", 310.0, "a", None), ("visitors", 4_800.0, None, NEW_YEAR)]
+    assert [tuple(row) for row in stored] == [
+        ("cost", 1.0, "a", None),
+        ("profit", 310.0, "a", None),
+        ("tax", 1.0, "a", None),
+        ("visitors", 4_800.0, None, NEW_YEAR),
+    ]
 
 
 @point("`IngestGenerativeTrace`, `…Feedback`")

@@ -59,8 +59,10 @@ def kafka(
             "log.format": log_format,
         },
     )
-    if not effective.settings.kafka.brokers:
-        from headrace_server.cli.failure import MISUSED, fail
+    from headrace_server.cli.failure import MISUSED, fail
 
+    if not effective.settings.kafka.brokers:
         fail("no brokers: name them with --brokers or HEADRACE_KAFKA_BROKERS", MISUSED)
+    if effective.settings.database.url is None:
+        fail("no database: set HEADRACE_DATABASE_URL to the service's (embedded: `headrace db url`)", MISUSED)
     run_service(effective.settings)

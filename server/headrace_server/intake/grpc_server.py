@@ -27,8 +27,8 @@ def _options(settings: Intake) -> dict[str, int]:
         "grpc.absolute_max_metadata_size": settings.max_metadata_bytes,
         # The probe widens windows until 200 unread streams hold 600 MB; without it they hold 20.
         "grpc.http2.bdp_probe": 0,
-        # What a stream may send before its next message is asked for: with the default of 64 KiB a thousand streams hold
-        # 60 MB more. No slower over 200 ms there and back: a message that is asked for has a window as large as itself.
+        # What a stream may send before its next message is asked for: with the default of 64 KiB a thousand streams
+        # hold 60 MB more. It is no slower over 200 ms there and back: what is asked for has a window of its own size.
         "grpc.http2.lookahead_bytes": 16 * 1024,
         # The second process on our port must fail, not share it.
         "grpc.so_reuseport": 0,
