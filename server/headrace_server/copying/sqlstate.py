@@ -56,6 +56,8 @@ _BY_CLASS = {
 
 def action_for(error: BaseException) -> Action:
     """Decide what an error met in a commit asks for."""
+    if _is_unsendable(error):
+        return Action.DEFECT
     if isinstance(error, asyncpg.PostgresError):
         code = error.sqlstate or ""
         if code == "XX000" and "could not open relation" in str(error):
@@ -63,8 +65,11 @@ def action_for(error: BaseException) -> Action:
         return _BY_CODE.get(code) or _BY_CLASS.get(code[:2]) or Action.STOP
     if isinstance(error, TimeoutError):
         return Action.SLOW
-    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-        return Action.DEFECT  # an argument that asyncpg cannot send; the other InterfaceErrors tell of the connection
     if isinstance(error, DATABASE_ERRORS):
         return Action.RECONNECT
     return Action.STOP
+
+
+def _is_unsendable(error: BaseException) -> bool:
+    """Whether asyncpg cannot send an argument: it says so by PostgreSQL's own class, but for the severity."""
+    return isinstance(error, asyncpg.DataError) and error.severity is None

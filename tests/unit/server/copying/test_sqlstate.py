@@ -2,7 +2,6 @@
 
 import asyncpg
 import pytest
-from asyncpg.exceptions import _base
 
 from headrace_server.copying.connection import DATABASE_ERRORS
 from headrace_server.copying.sqlstate import Action, action_for
@@ -45,7 +44,7 @@ def test_a_chunk_dropped_underneath_is_tried_again_and_other_internal_errors_are
         (asyncpg.TargetServerAttributeNotMatched("only standbys"), Action.RECONNECT),
         (EOFError(), Action.RECONNECT),
         (TimeoutError(), Action.SLOW),
-        (_base.DataError("invalid input for query argument $1: value out of int64 range"), Action.DEFECT),
+        (asyncpg.DataError("invalid input for query argument $1: value out of int64 range"), Action.DEFECT),
     ],
     ids=lambda value: value.name if isinstance(value, Action) else type(value).__name__,
 )
