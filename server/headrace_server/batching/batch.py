@@ -93,7 +93,7 @@ class PendingBatch:
         seq: Seq of the batch; 0 for a request or a letter.
         through_seq: Last seq it stands for, where it stands for several; else 0.
         payload_hash: SHA-256 of the request's bytes; empty for a stream.
-        target: Which landing takes the rows (copying/landing.py); None when there are no good rows.
+        target: Which landing takes the rows (copying/landing.py); None when the batch was refused whole.
         table: The good rows.
         places: Index in the batch of each good row.
         row_count: Rows the batch held.

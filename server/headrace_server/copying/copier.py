@@ -28,7 +28,7 @@ from headrace_server.batching.batcher import Batcher
 from headrace_server.copying.chunks import ChunkBook, TooWideError
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect
 from headrace_server.copying.frozen import look_for_frozen
-from headrace_server.copying.group import Group, landing_of, prepare_group
+from headrace_server.copying.group import Group, prepare_group, table_of
 from headrace_server.copying.line import Line
 from headrace_server.copying.observer import CommitObserver
 from headrace_server.copying.repair import TRIES, RepairLane, pause
@@ -120,7 +120,8 @@ class Copier:
         """Refuse batches for tables that are stopped; returns the others."""
         going_on = []
         for batch in batches:
-            why = self._stopped_tables.why(landing_of(batch).table_key) if batch.target is not None else None
+            table = table_of(batch)
+            why = self._stopped_tables.why(table) if table is not None else None
             if why is None:
                 going_on.append(batch)
             else:

@@ -52,13 +52,18 @@ def prepare_group(batches: Sequence[PendingBatch]) -> Group:
     """Sort the batches' rows by table and make each table's rows ready. Runs in a thread."""
     by_table: dict[str, list[PendingBatch]] = {}
     for batch in batches:
-        if batch.target is not None and len(batch.places):
-            by_table.setdefault(landing_of(batch).table_key, []).append(batch)
+        if (table := table_of(batch)) is not None:
+            by_table.setdefault(table, []).append(batch)
     parts = []
     for _, members in sorted(by_table.items()):
         landing = max((landing_of(batch) for batch in members), key=lambda landing: landing.revision)
         parts.append(Part.of(landing, GroupRows.of(members)))
     return Group(batches, parts)
+
+
+def table_of(batch: PendingBatch) -> str | None:
+    """The table that its good rows go to; None where it has none."""
+    return landing_of(batch).table_key if batch.target is not None and len(batch.places) else None
 
 
 def landing_of(batch: PendingBatch) -> Landing:

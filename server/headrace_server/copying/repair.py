@@ -18,7 +18,7 @@ from headrace_server.batching.batch import PendingBatch
 from headrace_server.copying.chunks import ChunkBook
 from headrace_server.copying.connection import DATABASE_ERRORS, Connect
 from headrace_server.copying.frozen import look_for_frozen
-from headrace_server.copying.group import landing_of, prepare_group
+from headrace_server.copying.group import prepare_group, table_of
 from headrace_server.copying.line import Line
 from headrace_server.copying.observer import CommitObserver
 from headrace_server.copying.parts import commit_in_parts
@@ -146,8 +146,8 @@ class RepairLane:
         """Not understood: never dead-letter what may be good; the client keeps it and tries again."""
         self._observer.model_stopped(batch.model, error)
         why = f"the database refuses rows of model {batch.model!r}: {error}"
-        if batch.target is not None:
-            self._stopped_tables.stop(landing_of(batch).table_key, why)
+        if (table := table_of(batch)) is not None:
+            self._stopped_tables.stop(table, why)
         batch.fail(DatabaseUnavailableError(why))
 
 

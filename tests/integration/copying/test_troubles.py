@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import asyncpg
 import pytest
 
-from headrace_server.errors import DatabaseUnavailableError
+from headrace_server.batching.batch import PendingBatch
+from headrace_server.copying import copier, repair
+from headrace_server.copying.group import Group
+from headrace_server.copying.transaction import Committed, commit_group
+from headrace_server.errors import DatabaseUnavailableError, InternalDefectError
 from headrace_server.models.registry import Registry
 from headrace_server.storage.pool import Connect
 from support.replica import flights, open_on, raise_on_insert, row_count, settled
@@ -139,6 +146,135 @@ async def test_a_defect_harms_its_batch_only(
     del batches[2]
     assert [(await settled(batch)).stored for batch in batches] == [10] * 4
     assert (await sessions[0].send(flights(10, first=100))).stored == 10
+
+
+async def test_a_defect_that_does_not_come_again_costs_no_row(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [ZeroDivisionError()]
+
+    async def commit(*arguments: Any) -> Committed:
+        if failures:
+            raise failures.pop()
+        return await commit_group(*arguments)
+
+    monkeypatch.setattr(copier, "commit_group", commit)
+    session = await open_on(path, opened)
+    assert (await session.send(flights(10))).stored == 10
+    assert (await session.send(flights(10, first=10))).stored == 10
+    assert not failures
+    assert await row_count(connection) == 20
+
+
+async def test_what_cannot_be_asked_of_postgresql_harms_its_batch_only(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    odd, healthy = await open_on(path, opened), await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")  # so that both are in one group
+        bad, good = await odd.put(flights(10)), await healthy.put(flights(10, first=10))
+        bad.origin = type(odd.producer)("\ud800", odd.producer.id)  # half of a character: no driver can send it
+    with pytest.raises(InternalDefectError, match="incident"):
+        await settled(bad)
+    assert (await settled(good)).stored == 10
+    assert await row_count(connection) == 10
+
+
+async def test_a_defect_seen_only_when_a_group_is_taken_apart_costs_no_row(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [await open_on(path, opened) for _ in range(4)]
+    await raise_on_insert(connection, "53200", times=1)
+    prepare, groups = copier.prepare_group, list[int]()
+
+    def prepared(batches: Sequence[PendingBatch]) -> Group:
+        groups.append(len(batches))
+        if len(batches) == 2:
+            raise ZeroDivisionError
+        return prepare(batches)
+
+    monkeypatch.setattr(copier, "prepare_group", prepared)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")
+        first = await sessions[0].put(flights(10))
+        async with asyncio.timeout(10):
+            while not groups:  # it waits at the lock, and all others will be the next group
+                await asyncio.sleep(0.01)
+        rest = [await each.put(flights(10, first=10 * number)) for number, each in enumerate(sessions[1:], 1)]
+        rest += [await sessions[0].put(flights(10, first=40))]
+    assert [(await settled(batch)).stored for batch in (first, *rest)] == [10] * 5
+    assert await row_count(connection) == 50
+
+
+async def test_whoever_waits_for_a_ledger_row_is_not_taken_for_the_trouble_itself(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the wait is cut short, the batch neither goes to the repair lane nor is it given up on."""
+    monkeypatch.setattr("headrace_server.copying.line.LOCK_TIMEOUT_MS", 20)
+    monkeypatch.setattr(copier, "pause", lambda _: 0.0)
+    looks = asyncio.Semaphore(0)
+    look = copier.look_for_frozen
+
+    async def counted(line: Any) -> None:
+        looks.release()
+        await look(line)
+
+    monkeypatch.setattr(copier, "look_for_frozen", counted)
+    monkeypatch.setattr(path.copiers[0]._lane, "put", lambda _: pytest.fail("handed to the repair lane"))
+    session = await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.producers IN EXCLUSIVE MODE")
+        batch = await session.put(flights(10))
+        for _ in range(2 * repair.TRIES):
+            await looks.acquire()
+        assert not batch.settled.done()
+    assert (await settled(batch)).stored == 10
+
+
+async def test_an_error_beside_the_rows_that_is_not_understood_stops_no_table(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    """A batch without any good row: it is given up on, and no other table or batch is."""
+    session, healthy = await open_on(path, opened), await open_on(path, opened)
+    await connection.execute(
+        """
+        CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'made by a test' USING ERRCODE = 'XX001'; END $$;
+        CREATE TRIGGER trouble BEFORE INSERT ON headrace.dead_letters FOR EACH ROW EXECUTE FUNCTION trouble();
+        """
+    )
+    bad = [{"event_id": "bad", "event_time": "2013-01-01T00:00:00Z", "dep_delay": "soon"}]
+    with pytest.raises(DatabaseUnavailableError, match="made by a test"):
+        await session.send(bad)
+    assert (await healthy.send(flights(10))).stored == 10
+    await connection.execute("DROP TRIGGER trouble ON headrace.dead_letters")
+    assert (await session.send(bad, seq=1)).rejected == 1
+
+
+@pytest.mark.parametrize("where", [copier, repair], ids=["copier", "lane"])
+async def test_a_stop_that_is_met_as_a_broken_connection_ends_everything_all_the_same(
+    registry: Registry, opened: Connect, monkeypatch: pytest.MonkeyPatch, where: ModuleType
+) -> None:
+    """The driver may tell a task that is cancelled of its connection, which has just been let go of."""
+    begun = asyncio.Event()
+
+    async def commit(*_: Any, **__: Any) -> Committed:
+        begun.set()
+        try:
+            return await asyncio.Future()
+        except asyncio.CancelledError:
+            raise ConnectionError("the connection was let go of") from None
+
+    async with running_write_path(registry, opened, copiers=1) as path:
+        session = await open_on(path, opened)
+        if where is repair:
+            monkeypatch.setattr(copier, "prepare_group", lambda _: 1 // 0)  # so that the lane gets the batch
+        monkeypatch.setattr(where, "commit_group", commit)
+        batch = await session.put(flights(10))
+        await begun.wait()
+        await path.stop()
+    with pytest.raises(DatabaseUnavailableError, match="stopped"):
+        await settled(batch)
 
 
 async def test_stopping_settles_everything_at_once_although_the_server_is_frozen(
