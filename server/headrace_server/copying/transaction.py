@@ -67,8 +67,7 @@ Land = Callable[[Connection, Part], Awaitable[Landed]]
 
 async def land_whole(connection: Connection, part: Part) -> Landed:
     """Write a part's rows in one go: what a healthy group does."""
-    if part.prepared is None:
-        raise ValueError("the part was not made ready")
+    assert part.prepared is not None  # noqa: S101 - rows that are not made ready are refused, and never come here
     try:
         return await part.prepared.land(connection)
     except asyncpg.UniqueViolationError:

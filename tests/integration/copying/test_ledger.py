@@ -11,9 +11,15 @@ import asyncpg
 import pytest
 
 from headrace.v1 import result_pb2
-from headrace_server.batching.batch import Request
+from headrace_server.batching.batch import Letter, PendingBatch, Request
+from headrace_server.copying import opening
 from headrace_server.copying.opening import LARGEST_SEQ
-from headrace_server.errors import DatabaseUnavailableError, FencedError, RequestIdReusedError
+from headrace_server.errors import (
+    DatabaseUnavailableError,
+    DeadLetterNotFoundError,
+    FencedError,
+    RequestIdReusedError,
+)
 from headrace_server.storage.pool import Connect
 from support.replica import Rows, flights, open_on, row_count, settled
 from support.write_path import EVENTS, WritePath
@@ -134,6 +140,93 @@ async def test_a_result_the_client_says_it_has_is_forgotten_and_told_so(path: Wr
     assert not again.opening.regressed
     result = await again.send(flights(2), seq=1)
     assert (result.replayed, result.result_expired, result.stored) == (True, True, 0)
+
+
+async def test_a_producer_that_the_ledger_has_forgotten_is_told_to_open_again(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session, other = await open_on(path, opened), await open_on(path, opened)
+    await session.send(flights(10))
+    await connection.execute("DELETE FROM headrace.producers WHERE producer_id = $1", session.producer.id)
+    with pytest.raises(DatabaseUnavailableError, match="forgotten"):
+        await session.send(flights(10, first=10))
+    assert (await other.send(flights(10, first=20))).stored == 10
+    again = await open_on(path, opened, session.producer.id, results_through=1)
+    assert (await again.send(flights(10, first=10), seq=2)).stored == 10
+    assert await row_count(connection) == 30
+
+
+async def test_opening_waits_for_the_commit_of_the_producers_last_batches(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = asyncio.Event()
+    free = opening.free_frozen_locks
+
+    async def look(connection: asyncpg.Connection) -> int:
+        looked.set()
+        return await free(connection)
+
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.02)
+    monkeypatch.setattr(opening, "TRIES", 1_000)
+    monkeypatch.setattr(opening, "free_frozen_locks", look)
+    session = await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("UPDATE headrace.producers SET last_seq = 7")
+        waiting = asyncio.create_task(open_on(path, opened, session.producer.id))
+        await looked.wait()
+        assert not waiting.done()
+    assert ((await waiting).opening.last_seq, (await waiting).opening.epoch) == (7, 2)
+
+
+async def test_opening_gives_up_on_a_commit_that_does_not_end(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.02)
+    session = await open_on(path, opened)
+    async with connection.transaction():
+        await connection.execute("UPDATE headrace.producers SET last_seq = 7")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await open_on(path, opened, session.producer.id)
+    assert (await open_on(path, opened, session.producer.id)).opening.epoch == 2, "no try has left a trace"
+
+
+async def letter_of(path: WritePath, connection: asyncpg.Connection) -> int:
+    """The number of a dead letter: a row that was refused."""
+    result = await path.send(EVENTS, [{"event_id": "bad", "event_time": "2013-01-01T00:00:00Z", "dep_delay": "soon"}])
+    assert result.rejected == 1
+    return await connection.fetchval("SELECT max(id) FROM headrace.dead_letters")
+
+
+async def replay(path: WritePath, number: int) -> PendingBatch:
+    """A batch of one mended row, whose origin is the letter."""
+    return await path.take_in(EVENTS, flights(1), origin=Letter.numbered("main", number))
+
+
+async def test_a_letter_that_is_replayed_twice_in_one_group_is_stored_once(
+    path: WritePath, connection: asyncpg.Connection
+) -> None:
+    number = await letter_of(path, connection)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE headrace.dead_letters IN EXCLUSIVE MODE")  # so that both are in one group
+        twins = [await replay(path, number) for _ in range(2)]
+        for twin in twins:
+            path.put(twin)
+    first, second = [await settled(twin) for twin in twins]
+    assert (first.stored, first.replayed) == (1, False)
+    assert (second.stored, second.replayed) == (1, True)
+    assert await row_count(connection) == 1
+
+
+async def test_a_letter_that_was_dropped_meanwhile_stores_nothing(
+    path: WritePath, connection: asyncpg.Connection
+) -> None:
+    number = await letter_of(path, connection)
+    batch = await replay(path, number)
+    await connection.execute("DELETE FROM headrace.dead_letters")
+    path.put(batch)
+    with pytest.raises(DeadLetterNotFoundError, match=str(number)):
+        await settled(batch)
+    assert await row_count(connection) == 0
 
 
 async def test_the_same_call_again_is_answered_from_the_books_and_another_under_its_id_is_refused(

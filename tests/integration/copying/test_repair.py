@@ -115,6 +115,48 @@ async def test_beyond_the_budget_rows_are_kept_unresolved_and_what_is_proven_is_
     assert await connection.fetchval("SELECT count(*) FROM headrace.dead_letters WHERE reason = 'UNRESOLVED'") == 699
 
 
+async def test_a_bad_last_row_costs_no_other(path: WritePath, opened: Connect, connection: asyncpg.Connection) -> None:
+    session = await open_on(path, opened)
+    await connection.execute(CHECK)
+    result = await session.send(with_bad(1_000, [999]))
+    assert (refused(result), result.stored) == ({"STORAGE_REJECTED": [999]}, 999)
+    assert await row_count(connection) == 999
+
+
+async def test_where_the_budget_ends_before_anything_is_proven_nothing_is_stored_and_all_is_kept(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_SAVEPOINTS", 1)
+    session = await open_on(path, opened)
+    await connection.execute(CHECK)
+    result = await session.send(with_bad(1_000, [0]))
+    assert refused(result) == {"STORAGE_REJECTED": [0], "UNRESOLVED": list(range(1, 1_000))}
+    assert result.stored == await row_count(connection) == 0
+    assert await connection.fetchval("SELECT count(*) FROM headrace.dead_letters") == 1_000
+
+
+@pytest.mark.parametrize("words", ["COPY elsewhere, line 1", "no line"])
+async def test_rows_are_halved_where_the_line_is_not_one_of_their_copy(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, words: str
+) -> None:
+    """A trigger that looks at all rows when they are written: a class of error that else comes with its line."""
+    session = await open_on(path, opened)
+    await connection.execute(
+        f"""
+        CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF EXISTS (SELECT FROM main.flight_delay WHERE dep_delay < 0) THEN
+                RAISE EXCEPTION 'bad rows ({words})' USING ERRCODE = '23514';
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER look AFTER INSERT ON main.flight_delay FOR EACH STATEMENT EXECUTE FUNCTION look();
+        """
+    )
+    result = await session.send(with_bad(64, [3, 40]))
+    assert (refused(result), result.stored) == ({"STORAGE_REJECTED": [3, 40]}, 62)
+
+
 async def test_rows_are_halved_where_postgresql_names_no_line(
     path: WritePath, opened: Connect, connection: asyncpg.Connection
 ) -> None:

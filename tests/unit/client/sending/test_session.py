@@ -480,3 +480,47 @@ def test_a_defect_ends_the_session_loudly_and_nobody_waits_for_ever(
     with pytest.raises(headrace.SessionFailedError):
         client.close(5)
     assert accounted(client.stats()) == client.stats().logged == 1
+
+
+def test_a_defect_after_the_end_of_a_session_does_not_end_it_again(service: FakeService, connect: Connect) -> None:
+    errors: list[headrace.HeadraceError] = []
+    client = connect(on_error=errors.append)
+    log_and_flush(client, "a")
+    session = client._events.session
+    session.fail(headrace.HeadraceError("the end"))
+    session.fail(headrace.HeadraceError("defect"))
+    assert [str(error) for error in errors] == ["the end"]
+    with pytest.raises(headrace.SessionFailedError, match="the end"):
+        client.flush(10)
+
+
+def test_a_channel_that_was_closed_just_before_its_call_is_made_anew(service: FakeService, connect: Connect) -> None:
+    client = connect()
+    session = client._events.session
+    session._channel = session._route.connect()
+    session._channel.close()
+    log_and_flush(client, "a")
+    assert ids(service) == ["a"]
+    assert client.stats().quarantined == 0
+
+
+def test_a_fork_leaves_a_thread_behind_that_does_not_let_go_in_time(
+    service: FakeService, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    session, told = client._events.session, threading.Event()
+    converse = session._converse
+
+    def held_up(stream: Stream) -> headrace.ServiceError | None:
+        told.wait()
+        return converse(stream)
+
+    monkeypatch.setattr(session, "_converse", held_up)
+    client.model("m").log({"x": 1.0}, event_id="a")
+    eventually(lambda: session._stream is not None)
+    session.hang_up(headrace.Deadline(0.01))
+    assert session._stream is not None
+    told.set()
+    session.resume()
+    client.flush(10)
+    assert ids(service) == ["a"]

@@ -8,6 +8,7 @@ import pytest
 
 from headrace.deadline import Deadline
 from headrace.errors import ClosedError, HeadraceError
+from headrace.sending import spooled_window
 from headrace.sending.notices import Notices
 from headrace.sending.receipts import LostReceipt
 from headrace.sending.spooled_window import SpooledWindow
@@ -149,6 +150,21 @@ def test_a_session_that_is_over_still_spools_and_tells_who_waits(tmp_path: Path)
     assert all(batch.receipt is receipt for batch in failed)
     assert seal(window, "d") == 4
     assert opened(tmp_path)[0].next_seq == 5
+
+
+def test_a_fork_that_could_not_wait_for_the_window_leaves_it_to_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spooled_window, "_STILL_S", 0.01)
+    window, _ = opened(tmp_path)
+    with window.changed:  # an append that takes long
+        window.hold_still()
+        window.go_on()
+        assert not window.changed.acquire(blocking=False)
+    window.hold_still()
+    assert not window.changed.acquire(blocking=False)
+    window.go_on()
+    assert seal(window) == 1
 
 
 @pytest.mark.parametrize("through", [2, 4])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from headrace.spool.directory import SpoolDirectory
+from headrace.spool.store import DAMAGED
 
 HOLD = """
 import sys, pathlib
@@ -55,3 +57,21 @@ def test_only_this_user_may_look_into_it(tmp_path: Path) -> None:
     directory = SpoolDirectory(tmp_path / "deep" / "spool")
     assert directory.path.stat().st_mode & 0o777 == 0o700
     assert directory.new_folder().path.stat().st_mode & 0o777 == 0o700
+
+
+def test_only_the_folders_of_processes_are_taken_over(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path)
+    for name in (".in-the-making", DAMAGED, "process"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert [folder.path.name for folder in directory.abandoned()] == ["process"]
+
+
+def test_a_folder_that_another_process_has_just_finished_with_is_passed_over(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path)
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    folders = directory.abandoned()
+    assert next(folders).path.name == "a"
+    shutil.rmtree(tmp_path / "b")
+    assert [folder.path.name for folder in folders] == ["c"]

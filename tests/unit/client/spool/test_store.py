@@ -130,6 +130,21 @@ def test_a_file_that_is_none_of_ours_is_refused(folder: Path) -> None:
         make(folder)
 
 
+def test_where_no_batch_can_be_read_any_more_their_seqs_are_known_and_their_bytes_counted(folder: Path) -> None:
+    store = filled(folder, 20)
+    (root,) = store._database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'batches'").fetchone()
+    (page,) = store._database.execute("PRAGMA page_size").fetchone()
+    store.close()
+    path = folder / "events.db"
+    with path.open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    again = make(folder, max_bytes=path.stat().st_size)
+    assert (again.producer_id, again.first_seq, again.next_seq) == (PRODUCER, 1, 21)
+    assert [again.read(seq) for seq in range(1, 21)] == [None] * 20
+    assert not again.has_room(1)
+
+
 def test_damage_is_kept_for_a_look_when_all_else_is_sent(folder: Path) -> None:
     store = filled(folder, 3)
     store._database.execute("UPDATE batches SET body = x'00' WHERE seq = 2")

@@ -12,7 +12,8 @@ from headrace_server.batching.batch import PendingBatch
 from headrace_server.errors import DatabaseUnavailableError, FencedError
 from headrace_server.intake.admission import MemoryBudget, Reservation
 from headrace_server.intake.answers import CREDIT_BATCHES, MAX_ACK_BYTES, Answers
-from support.event_schemas import model
+from headrace_server.models.sampling import SamplingRate
+from support.event_schemas import NOW, model
 from support.pending_batches import pending
 
 MAX_BATCH = 1_000
@@ -168,6 +169,21 @@ async def test_only_changes_of_watched_models_are_told_and_of_several_the_last(s
     stream.answers.on_model_changed(replace(mine, project="elsewhere", revision=9))
     told = [(message.model_updated.model.name, message.model_updated.model.revision) for message in stream.told()]
     assert told == [("flight_delay", 3)]
+    assert stream.told() == []
+
+
+async def test_another_sampling_rate_is_told_of_every_model_of_the_project_and_once(stream: Stream) -> None:
+    quarter, half = (replace(model(), sampling=(SamplingRate(NOW, rate),)) for rate in (0.25, 0.5))
+    stream.answers.on_model_changed(half)
+    assert stream.told() == [], "nobody has told the client of any rate"
+    stream.answers.told_sampling("main", {"flight_delay": 0.25})
+    stream.answers.on_model_changed(quarter)
+    stream.answers.on_model_changed(replace(half, project="elsewhere"))
+    assert stream.told() == []
+    stream.answers.on_model_changed(half)
+    assert stream.answers.wake.is_set()
+    assert [message.model_updated.model.sampling_rate for message in stream.told()] == [0.5]
+    stream.answers.on_model_changed(half)
     assert stream.told() == []
 
 
