@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 # Where the environment forbids it, each process would compile the service anew: a second for each of a hundred starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory spool-damage short-lives coverage chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
+.PHONY: help setup lock run demo demo-monitoring test test-unit dataset-memory spool-damage short-lives coverage mutation chaos model-test fuzz hostile check lint typecheck imports format protos protos-check protos-lint clean bench bench-full labels-at-size
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -101,11 +101,18 @@ short-lives: setup ## clients that log a row, flush and close, each on a fresh s
 
 # Services that the tests start are covered, too. What is looked at stands in pyproject.toml.
 COVERED := tests/unit/client tests/unit/server/intake tests/unit/server/batching tests/unit/server/copying \
-	tests/integration/copying tests/integration/ledger tests/integration/intake tests/integration/dead_letters tests/e2e
+	tests/integration/copying tests/integration/ledger tests/integration/intake tests/integration/dead_letters \
+	tests/integration/access/test_quotas.py tests/e2e
 coverage: setup ## every branch of ledger, ladder, session and spool: which ones no test goes through (minutes)
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q $(COVERED) --deselect tests/e2e/test_chaos.py $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile -q $(COVERED) --deselect tests/e2e/test_chaos.py $(PYTEST_ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+# MUTANTS=n: of each file, 0 for all; SEED=n draws others; FILES="spool/store ledger" chooses.
+MUTANTS ?= 30
+FILES ?=
+mutation: setup ## change ledger, ladder, session and spool in small ways: which changes no test notices (half an hour)
+	@cd tests && ../$(BIN)/python -m mutation $(FILES) --mutants $(MUTANTS) $(if $(SEED),--seed $(SEED))
 
 # The fuzzer's wheel is large and not made for every Python; it shares an environment with what speaks HTTP/2 badly.
 .venv/fuzz/.installed: tests/fuzz/requirements.lock | .venv/.installed
@@ -144,11 +151,11 @@ lint: setup ## ruff: lint and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-typecheck: setup ## mypy, strict, on both packages, the examples, the chaos harness and the public API as users write it
+typecheck: setup ## mypy, strict, on both packages, the examples, the chaos harness, the mutants and the public API as users write it
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/client_api.py
 	$(BIN)/mypy -p examples.flights
-	MYPYPATH=tests $(BIN)/mypy -p chaos
+	MYPYPATH=tests $(BIN)/mypy -p chaos -p mutation
 
 imports: setup ## the rooms' import rules
 	$(BIN)/lint-imports --no-cache

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.v1 import result_pb2
 from headrace_server.batching.batch import Letter, PendingBatch, Request
-from headrace_server.copying import opening
+from headrace_server.copying import ledger, opening
 from headrace_server.copying.opening import LARGEST_SEQ
 from headrace_server.errors import (
     DatabaseUnavailableError,
@@ -21,6 +21,7 @@ from headrace_server.errors import (
     RequestIdReusedError,
 )
 from headrace_server.storage.pool import Connect
+from support.pending_batches import pending
 from support.replica import Rows, flights, open_on, row_count, settled
 from support.write_path import EVENTS, WritePath
 
@@ -242,6 +243,36 @@ async def test_the_same_call_again_is_answered_from_the_books_and_another_under_
         await call(other_path, request, flights(3))
     assert (await call(path, Request("main", uuid4()), flights(3))).duplicate == 3
     assert await row_count(connection) == 10
+
+
+async def test_every_call_keeps_a_result_of_its_own(
+    path: WritePath, other_path: WritePath, connection: asyncpg.Connection
+) -> None:
+    calls = [(Request("main", uuid4()), flights(count)) for count in (1, 2, 3)]
+    first = [await call(path, *each) for each in calls]
+    assert [(result.stored, result.duplicate) for result in first] == [(1, 0), (1, 1), (1, 2)]
+    again = [await call(other_path, *each) for each in calls]
+    assert [(result.stored, result.duplicate, result.replayed) for result in again] == [
+        (1, 0, True),
+        (1, 1, True),
+        (1, 2, True),
+    ]
+    assert await row_count(connection) == 3
+
+
+async def test_the_ledger_counts_what_became_of_every_row_and_of_whose(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session, other = await open_on(path, opened), await open_on(path, opened)
+    counted = result_pb2.BatchResult(rows=15, stored=5, duplicate=4, conflict=3, rejected=2, skipped=1)
+    undecodable = result_pb2.BatchResult(errors=[result_pb2.RowErrors(message="cannot be decoded")])
+    for seqs in ((1, 2), (4, 3)):
+        batches = [pending(seq=seq, origin=session.producer) for seq in seqs]
+        await ledger.advance(connection, zip(batches, (counted, undecodable), strict=True))
+    columns = "last_seq, stored, duplicate, conflict, rejected, undecodable_batches, skipped"
+    counts = f"SELECT {columns} FROM headrace.producers WHERE producer_id = $1"
+    assert tuple(await connection.fetchrow(counts, session.producer.id)) == (4, 10, 8, 6, 4, 2, 2)
+    assert tuple(await connection.fetchrow(counts, other.producer.id)) == (0, 0, 0, 0, 0, 0, 0)
 
 
 async def test_the_same_call_many_times_at_once_is_stored_once(
