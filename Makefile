@@ -102,7 +102,7 @@ short-lives: setup ## clients that log a row, flush and close, each on a fresh s
 # Services that the tests start are covered, too. What is looked at stands in pyproject.toml.
 COVERED := tests/unit/client tests/unit/server/intake tests/unit/server/batching tests/unit/server/copying \
 	tests/integration/copying tests/integration/ledger tests/integration/intake tests/integration/dead_letters \
-	tests/integration/access/test_quotas.py tests/e2e
+	tests/integration/late_kinds/test_settling.py tests/integration/access/test_quotas.py tests/e2e
 coverage: setup ## every branch of ledger, ladder, session and spool: which ones no test goes through (minutes)
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile -q $(COVERED) --deselect tests/e2e/test_chaos.py $(PYTEST_ARGS)

@@ -148,7 +148,7 @@ def test_a_batch_damaged_under_way_is_lost_alone_counted_and_told(
 
 
 def test_a_spool_that_cannot_be_read_is_set_aside_and_told(
-    service: FakeService, connect: Connect, tmp_path: Path
+    service: FakeService, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     process = logger("localhost:1", tmp_path, 5, "a")
     kill(process)
@@ -161,6 +161,8 @@ def test_a_spool_that_cannot_be_read_is_set_aside_and_told(
     assert (client.stats().adopted, client.stats().damaged) == (5, 1)
     assert (ids(service), len(ids(service, "LABELS"))) == ([], 5)
     assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
+    (kept,) = tmp_path.glob("damaged/*-events.db")
+    assert f"it is kept at {kept}" in caplog.text
 
 
 def test_a_forked_child_has_a_spool_of_its_own(service: FakeService, connect: Connect, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
+from headrace import deadline as deadline_module
 from headrace.deadline import Deadline
 from headrace.errors import HeadraceError
 from headrace.sending.window import SealedBatch, Window
@@ -27,6 +29,20 @@ class Receipt:
 
 def seal(window: Window, rows: int = 1, size: int = 100, deadline: Deadline = SOON) -> int | None:
     return window.seal(b"\x1a" + bytes([size - 2]) + b"m" * (size - 2), rows, Receipt(), deadline)
+
+
+@pytest.fixture(autouse=True)
+def _no_looks_by_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits looks again each second: here it has to be woken."""
+    monkeypatch.setattr(deadline_module, "_TICK_S", 60.0)
+
+
+def waits(window: Window, act: Callable[[], object]) -> threading.Thread:
+    """A thread that does something and has begun to wait for the window to change."""
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    eventually(lambda: window.changed._waiters)  # type: ignore[attr-defined]
+    return thread
 
 
 def test_seqs_count_from_one_without_gaps() -> None:
@@ -61,13 +77,34 @@ def test_an_ack_makes_space_for_who_waits() -> None:
     window = Window(150)
     seal(window)
     sealed: list[int | None] = []
-    waiting = threading.Thread(target=lambda: sealed.append(seal(window, deadline=Deadline(10))))
-    waiting.start()
-    eventually(lambda: window.changed._waiters)  # type: ignore[attr-defined]
+    waiting = waits(window, lambda: sealed.append(seal(window, deadline=Deadline(60))))
     with window.changed:
         window.settle(1)
     waiting.join(10)
     assert sealed == [2]
+
+
+def test_a_batch_set_aside_makes_space_for_who_waits_and_one_that_is_sealed_wakes_who_sends() -> None:
+    window = Window(150)
+    seal(window)
+    sealed: list[int | None] = []
+    waiting = waits(window, lambda: sealed.append(seal(window, deadline=Deadline(60))))
+    window.set_oldest_aside()
+    waiting.join(10)
+    assert sealed == [2]
+    with window.changed:
+        window.settle(2)
+    sending = waits(window, lambda: look_for(window, 3))
+    seal(window)
+    sending.join(10)
+    assert not sending.is_alive()
+
+
+def look_for(window: Window, seq: int) -> None:
+    """Wait for a batch as the stream's writer does."""
+    with window.changed:
+        while window.at(seq) is None:
+            window.changed.wait(60.0)
 
 
 def test_settling_is_cumulative_and_wakes_who_waits_for_it() -> None:
@@ -95,6 +132,7 @@ def test_the_oldest_batch_set_aside_leaves_an_empty_one_under_its_seq() -> None:
     assert stand_in is not None
     request = ingest_service_pb2.IngestRequest.FromString(stand_in.frame)
     assert (request.batch.seq, request.batch.WhichOneof("form")) == (1, None)
+    assert window.bytes == request.batch.ByteSize() + getattr(window.at(2), "size_bytes", 0)
     assert window.set_oldest_aside() is None
 
 
@@ -105,13 +143,11 @@ def test_a_failed_window_tells_what_is_left_once_and_raises_for_all_who_wait() -
 
     def wait() -> None:
         try:
-            window.wait_settled(1, Deadline(10))
+            window.wait_settled(1, Deadline(60))
         except HeadraceError as error:
             raised.append(error)
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    eventually(lambda: window.changed._waiters)  # type: ignore[attr-defined]
+    waiting = waits(window, wait)
     error = HeadraceError("over")
     assert [batch.rows for batch in window.fail(error)] == [3]
     assert window.fail(HeadraceError("again")) == ()

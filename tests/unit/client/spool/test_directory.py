@@ -75,3 +75,17 @@ def test_a_folder_that_another_process_has_just_finished_with_is_passed_over(tmp
     assert next(folders).path.name == "a"
     shutil.rmtree(tmp_path / "b")
     assert [folder.path.name for folder in folders] == ["c"]
+
+
+def test_looking_for_folders_keeps_nothing_of_those_open_that_somebody_holds(tmp_path: Path) -> None:
+    directory = SpoolDirectory(tmp_path)
+    held = [directory.new_folder() for _ in range(3)]
+    assert list(directory.abandoned()) == []
+    next_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_free)
+    assert list(directory.abandoned()) == []
+    again = os.open(os.devnull, os.O_RDONLY)
+    os.close(again)
+    assert again == next_free
+    for folder in held:
+        folder.release()

@@ -55,3 +55,23 @@ def test_children_of_children_fork_on_a_full_disk_as_well(tmp_path: Path, monkey
     spool.store("events").close()
     spool.close()
     assert len(list(tmp_path.iterdir())) == 1, "the parent's, whose process has to remove it"
+
+
+def test_a_child_that_lives_on_does_not_keep_its_parents_folder_from_an_heir(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    spool.store("events")
+    (told, tell), (awaited, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(end)
+        spool.after_fork_in_child()
+        os.write(tell, b"x")
+        os.read(awaited, 1)  # until the parent has looked
+        os._exit(0)
+    os.read(told, 1)
+    assert spool._folder is not None
+    spool._folder.leave_to_parent()  # what the end of the parent does to its lock
+    assert [folder.files() for folder in spool.directory.abandoned()] == [[spool._folder.file_of("events")]]
+    for descriptor in (end, awaited, told, tell):
+        os.close(descriptor)
+    assert os.waitpid(child, 0)[1] == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.settings import Durability
+from headrace.spool import store as store_module
 from headrace.spool.store import DAMAGED, SpoolDamagedError, SpooledBatch, SpoolFullError, SpoolStore
 
 PRODUCER = "0192f0c1-2d4e-7a3b-8c5d-6e7f8091a2b3"
@@ -46,6 +47,15 @@ def test_what_is_appended_is_read_back_by_another_process_as_it_was(folder: Path
     assert not again.damaged
 
 
+@pytest.mark.parametrize(("durability", "level"), [(Durability.PAGE_CACHE, 1), (Durability.FSYNC, 2)])
+def test_a_commit_is_flushed_as_far_as_the_settings_say(folder: Path, durability: Durability, level: int) -> None:
+    store = make(folder, durability=durability)
+    for seq in (1, 2):
+        assert store._database.execute("PRAGMA synchronous").fetchone() == (level,)
+        store.append(batch(seq))
+        store.forget_through(seq)  # removing need not be flushed: a crash only means that the service is asked again
+
+
 def test_what_is_forgotten_is_gone_and_the_seqs_go_on(folder: Path) -> None:
     store = filled(folder, 300)
     store.forget_through(290)
@@ -73,6 +83,43 @@ def test_it_is_bounded_by_bytes_but_for_a_single_batch(folder: Path) -> None:
     assert not store.has_room(1_000)
     store.forget_through(1)
     assert store.has_room(1_000)
+
+
+def test_it_is_bounded_by_the_number_of_batches_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_BATCHES", 3)
+    store = filled(folder, 2)
+    assert store.has_room(1)
+    store.append(batch(3))
+    assert not store.has_room(1)
+    store.forget_through(1)
+    assert store.has_room(1)
+
+
+def test_what_another_process_has_read_and_forgotten_makes_room(folder: Path) -> None:
+    filled(folder, 3)
+    again = make(folder, max_bytes=3_000)
+    assert not again.has_room(1)
+    for seq in (1, 2):
+        again.read(seq)
+        again.forget_through(seq)
+    assert again.has_room(2_000)
+    assert not again.has_room(2_001)
+
+
+def test_when_all_is_acknowledged_it_is_removed_at_once_and_else_many_at_a_time(folder: Path) -> None:
+    store = filled(folder, 3)
+    store.forget_through(2)
+    assert make(folder).first_seq == 1
+    store.forget_through(3)
+    again = make(folder)
+    assert (again.first_seq, again.next_seq) == (4, 4)
+
+
+@pytest.mark.parametrize("damage", ["UPDATE producer SET project = 'other'", "DELETE FROM producer"])
+def test_a_file_that_does_not_say_whose_it_is_is_refused(folder: Path, damage: str) -> None:
+    filled(folder, 3)._database.execute(damage)
+    with pytest.raises(SpoolDamagedError, match="whose it is"):
+        make(folder)
 
 
 def test_a_full_disk_is_told_and_changes_nothing(folder: Path) -> None:
