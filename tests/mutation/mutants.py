@@ -151,7 +151,7 @@ def _of_statement(statement: ast.stmt) -> Iterator[Changed]:
             yield statement, "pass"
         case ast.Assign([ast.Attribute()]):
             yield statement, "pass"
-        case ast.Return(ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+        case ast.Return(ast.expr() as value) if not (isinstance(value, ast.Constant) and not value.value):
             yield statement, "return None"
         case ast.Raise(ast.expr()):
             yield statement, "pass"

@@ -31,6 +31,7 @@ def changed(code: str) -> list[str]:
         ("e = a if b else 2", ["e = a if (not (b)) else 2", "e = a if b else 3"]),
         ("e = a and b or True", ["e = ((a and b) and True)", "e = (a or b) or True", "e = a and b or False"]),
         ("while not a: c.d()", ["while (a): c.d()", "while not a: pass"]),
+        ("return False", ["return True"]),
         ("raise a", ["pass"]),
         ("await a.b(c)", ["pass"]),
         ("a += b - c", ["pass", "a += (b + c)"]),
