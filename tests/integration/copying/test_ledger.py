@@ -260,6 +260,20 @@ async def test_every_call_keeps_a_result_of_its_own(
     assert await row_count(connection) == 3
 
 
+async def test_of_the_same_call_in_parts_one_at_a_time_goes_on_where_the_last_has_ended(
+    connection: asyncpg.Connection,
+) -> None:
+    request = Request("main", uuid4())
+    ended, *twins = [pending(seq=0, epoch=0, origin=request, payload_hash=b"same") for _ in range(4)]
+    other = pending(seq=0, epoch=0, origin=request, payload_hash=b"other")
+    async with connection.transaction():
+        await ledger.claim(connection, [ended])  # a part of it is committed, and then its replica is gone
+    async with connection.transaction():
+        claimed = await ledger.claim(connection, [*twins, other])
+    assert (claimed.commit, claimed.ahead, claimed.replayed) == (twins[:1], twins[1:], [])
+    assert [(batch, type(error)) for batch, error in claimed.refused] == [(other, RequestIdReusedError)]
+
+
 async def test_the_ledger_counts_what_became_of_every_row_and_of_whose(
     path: WritePath, opened: Connect, connection: asyncpg.Connection
 ) -> None:
