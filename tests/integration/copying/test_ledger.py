@@ -274,6 +274,17 @@ async def test_of_the_same_call_in_parts_one_at_a_time_goes_on_where_the_last_ha
     assert [(batch, type(error)) for batch, error in claimed.refused] == [(other, RequestIdReusedError)]
 
 
+async def test_only_results_of_streams_that_say_more_than_all_stored_are_kept_beside_the_ledger(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    await session.send(flights(10))
+    await call(path, Request("main", uuid4()), flights(10))
+    assert await connection.fetch("SELECT seq FROM headrace.batch_results") == []
+    assert (await session.send(flights(11))).duplicate == 10
+    assert [row["seq"] for row in await connection.fetch("SELECT seq FROM headrace.batch_results")] == [2]
+
+
 async def test_the_ledger_counts_what_became_of_every_row_and_of_whose(
     path: WritePath, opened: Connect, connection: asyncpg.Connection
 ) -> None:

@@ -21,6 +21,8 @@ from headrace_server.storage.pool import Connect
 from support.replica import flights, open_on, raise_on_insert, row_count, settled
 from support.write_path import WritePath, running_write_path
 
+real_pause = repair.pause
+
 PASSING = "08006 23505 25006 25P03 40001 40P01 42P01 0A000 53100 53200 53300 55P03 57014 57P01 58030 XX000 XX001"
 
 
@@ -251,6 +253,27 @@ async def test_an_error_beside_the_rows_that_is_not_understood_stops_no_table(
     assert (await healthy.send(flights(10))).stored == 10
     await connection.execute("DROP TRIGGER trouble ON headrace.dead_letters")
     assert (await session.send(bad, seq=1)).rejected == 1
+
+
+async def test_the_lane_waits_longer_from_failure_to_failure_and_begins_anew_after_a_repair(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[int] = []
+
+    def pause(in_a_row: int) -> float:
+        failures.append(in_a_row)
+        return 0.0
+
+    monkeypatch.setattr(repair, "pause", pause)
+    monkeypatch.setattr(copier, "prepare_group", lambda _: 1 // 0)  # so that the lane gets every batch
+    session = await open_on(path, opened)
+    await raise_on_insert(connection, "53100", times=2)
+    for number in range(2):
+        assert (await session.send(flights(10, first=10 * number))).stored == 10
+        await connection.execute("ALTER SEQUENCE troubles RESTART")
+    assert failures == [1, 2, 1, 2]
+    assert 0.02 <= real_pause(1) <= 0.04
+    assert repair.LONGEST_PAUSE_S / 2 <= real_pause(20) <= repair.LONGEST_PAUSE_S
 
 
 @pytest.mark.parametrize("where", [copier, repair], ids=["copier", "lane"])

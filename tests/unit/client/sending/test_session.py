@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 import headrace
+from headrace import deadline
 from headrace.sending.stream import Stream
 from headrace.testing import FakeService, Status
 from headrace.v1 import batch_pb2, ingest_service_pb2
@@ -502,6 +503,41 @@ def test_a_channel_that_was_closed_just_before_its_call_is_made_anew(service: Fa
     log_and_flush(client, "a")
     assert ids(service) == ["a"]
     assert client.stats().quarantined == 0
+
+
+def test_closing_leaves_no_connection_behind(service: FakeService, connect: Connect) -> None:
+    client = connect()
+    log_and_flush(client, "a")
+    channel = client._events.session._channel
+    assert channel is not None
+    client.close(10)
+    with pytest.raises(ValueError, match="closed channel"):
+        channel.unary_unary("/headrace.v1.IngestService/Publish")(b"")
+
+
+def test_whoever_has_hung_up_for_a_fork_has_no_channel_any_more(
+    service: FakeService, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    log_and_flush(client, "a")
+    session, forked = client._events.session, threading.Event()
+    after_stream = session._after_stream
+
+    def held_up(stream: Stream, error: headrace.ServiceError | None) -> None:
+        forked.wait()
+        after_stream(stream, error)
+
+    monkeypatch.setattr(session, "_after_stream", held_up)
+    monkeypatch.setattr(deadline, "_TICK_S", 60.0)  # no look by the way: who waits is woken
+    hanging_up = threading.Thread(target=session.hang_up, args=(headrace.Deadline(60),), daemon=True)
+    hanging_up.start()
+    hanging_up.join(10)
+    assert not hanging_up.is_alive()
+    assert (session._stream, session._channel) == (None, None)
+    forked.set()
+    session.resume()
+    log_and_flush(client, "b")
+    assert ids(service) == ["a", "b"]
 
 
 def test_a_fork_leaves_a_thread_behind_that_does_not_let_go_in_time(
