@@ -30,6 +30,7 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     f"{_CLIENT}/sending/session.py": (
         f"{_UNIT}/sending/test_session.py",
         f"{_UNIT}/sending/test_session_machine.py",
+        f"{_UNIT}/publishing/test_publish.py",
         f"{_UNIT}/test_client.py",
         f"{_UNIT}/test_lifetime.py",
     ),

@@ -154,7 +154,7 @@ def test_a_status_of_ours_with_retry_info_is_tried_again_after_the_wait_it_asks_
 
 
 def test_a_batch_that_ends_the_stream_for_good_is_set_aside_and_the_next_ones_go_on(
-    service: FakeService, connect: Connect
+    service: FakeService, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     errors: list[headrace.HeadraceError] = []
     client = connect(on_error=errors.append)
@@ -168,6 +168,7 @@ def test_a_batch_that_ends_the_stream_for_good_is_set_aside_and_the_next_ones_go
     (aside,) = client.quarantined()
     assert (aside.seq, aside.rows) == (2, 2)
     assert b"poison" in aside.request
+    assert "rows are kept; next try in" in caplog.text, "the batch was not blamed before its second time"
     assert accounted(client.stats()) == client.stats().logged == 4
 
 
@@ -243,6 +244,34 @@ def test_an_open_that_is_refused_for_now_is_tried_again(service: FakeService, co
     service.behaviour.refuse = None
     client.flush(10)
     assert ids(service) == ["a"]
+
+
+class Waits:
+    """Remembers when a wait was asked for, and when waits were to be short again; none takes any time."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def next_s(self, _: float | None) -> float:
+        self.asked.append("wait")
+        return 0.0
+
+    def reset(self) -> None:
+        self.asked.append("reset")
+
+
+def test_waits_grow_from_try_to_try_and_are_short_again_after_an_ack(service: FakeService, connect: Connect) -> None:
+    service.behaviour.refuse = UNAVAILABLE
+    client, waits = connect(), Waits()
+    client._events.session._backoff = waits  # type: ignore[assignment]
+    client.model("m").log({"x": 1.0}, event_id="a")
+    eventually(lambda: len(waits.asked) >= 3)
+    service.behaviour.refuse = None
+    client.flush(10)
+    assert set(waits.asked) == {"wait"}
+    service.end_streams(UNAVAILABLE)
+    eventually(lambda: waits.asked[-2:] == ["reset", "wait"])
+    assert waits.asked.count("reset") == 1
 
 
 def test_an_open_without_an_answer_is_given_up_and_tried_again(service: FakeService, connect: Connect) -> None:
