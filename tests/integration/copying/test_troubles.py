@@ -258,10 +258,11 @@ async def test_an_error_beside_the_rows_that_is_not_understood_stops_no_table(
 async def test_the_lane_waits_longer_from_failure_to_failure_and_begins_anew_after_a_repair(
     path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures: list[int] = []
+    failures, lines = list[int](), list[Any]()
 
     def pause(in_a_row: int) -> float:
         failures.append(in_a_row)
+        lines.append(path.copiers[0]._lane._line._connection)
         return 0.0
 
     monkeypatch.setattr(repair, "pause", pause)
@@ -272,8 +273,36 @@ async def test_the_lane_waits_longer_from_failure_to_failure_and_begins_anew_aft
         assert (await session.send(flights(10, first=10 * number))).stored == 10
         await connection.execute("ALTER SEQUENCE troubles RESTART")
     assert failures == [1, 2, 1, 2]
+    assert lines == [None] * 4, "a connection on which there was trouble is let go of"
     assert 0.02 <= real_pause(1) <= 0.04
     assert repair.LONGEST_PAUSE_S / 2 <= real_pause(20) <= repair.LONGEST_PAUSE_S
+
+
+async def test_the_lane_looks_for_frozen_replicas_from_the_second_time_on_that_it_is_in_somebodys_way(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+
+    async def look(line: Any) -> None:
+        looks.append(line)
+
+    monkeypatch.setattr(repair, "look_for_frozen", look)
+    monkeypatch.setattr(repair, "pause", lambda _: 0.0)
+    monkeypatch.setattr(copier, "prepare_group", lambda _: 1 // 0)  # so that the lane gets the batch
+    session = await open_on(path, opened)
+    await raise_on_insert(connection, "40001", times=3)
+    assert (await session.send(flights(10))).stored == 10
+    assert len(looks) == 2
+
+
+async def test_what_is_not_understood_is_tried_a_few_times_by_the_copier_and_by_the_lane_and_no_oftener(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection
+) -> None:
+    session = await open_on(path, opened)
+    await raise_on_insert(connection, "XX001", times=1_000_000)
+    with pytest.raises(DatabaseUnavailableError, match="made by a test"):
+        await session.send(flights(10))
+    assert await connection.fetchval("SELECT last_value FROM troubles") == (1 + repair.TRIES) + repair.TRIES
 
 
 @pytest.mark.parametrize("where", [copier, repair], ids=["copier", "lane"])

@@ -285,8 +285,9 @@ def test_whoever_has_no_spool_cannot_flush_to_it(connect: Connect, service: Fake
     full = connect(spool_dir=tmp_path)
     full._events.session.window.store._database.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
     full.model("flight_delay").log({})
-    with pytest.raises(headrace.FlushTimeout, match="1 events rows are not on disk"):
+    with pytest.raises(headrace.FlushTimeout, match="1 events rows are not on disk") as caught:
         full.flush_to_spool()
+    assert (caught.value.rows, caught.value.batches) == (1, 0)
 
 
 def test_a_client_that_spools_starts_though_its_disk_is_full(service: FakeService, tmp_path: Path) -> None:
