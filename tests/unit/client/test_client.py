@@ -194,6 +194,13 @@ def test_an_argument_that_cannot_be_used_is_counted_and_an_id_comes_back_all_the
     assert "yesterday" in caplog.text
 
 
+def test_a_drop_is_told_though_no_row_was_ever_taken(connect: Connect) -> None:
+    drops: list[tuple[str, int]] = []
+    client = connect(on_drop=lambda *drop: drops.append(drop))
+    client.model("m").log({"x": 1.0}, event_time="soon")
+    eventually(lambda: drops == [("INVALID_ARGUMENT", 1)])
+
+
 def test_a_strict_client_raises_on_such_arguments(connect: Connect) -> None:
     client = connect(strict=True)
     with pytest.raises(headrace.InvalidArgumentError, match="yesterday"):
