@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+from structlog.dev import plain_traceback
 
 from support.timescale import BLANK, TimescaleCluster
 
@@ -20,6 +22,11 @@ sys.dont_write_bytecode = False
 # A busy machine is no fault of the code's: time goes into benchmarks. A failure prints the blob that replays it.
 settings.register_profile("headrace", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headrace")
+
+# By default structlog draws a defect with all its local variables: seconds for each batch that a test breaks.
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=plain_traceback)]
+)
 
 
 @pytest.fixture(scope="session")
