@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from headrace.v1 import batch_pb2, error_reason_pb2, result_pb2
-from headrace_server.copying import search
+from headrace_server.copying import copier, search
 from headrace_server.copying.landing import GroupRows
 from headrace_server.models.registry import Registry
 from headrace_server.models.schema import Identity
@@ -194,6 +194,16 @@ async def test_no_row_is_refused_for_want_of_memory(
     result = await session.send(flights(64))
     assert (result.stored, result.rejected) == (64, 0)
     assert await connection.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+
+
+async def test_a_row_that_meets_what_others_have_just_stored_again_and_again_is_not_refused_for_it(
+    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copier, "prepare_group", lambda _: 1 // 0)  # so that the lane gets the batch
+    session = await open_on(path, opened)
+    await raise_on_insert(connection, "23505", times=search.MOST_PROBES)
+    result = await session.send(flights(1))
+    assert (result.stored, result.rejected) == (1, 0)
 
 
 async def test_a_repaired_batch_sent_again_gets_its_first_result(

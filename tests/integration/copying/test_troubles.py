@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from headrace_server.batching.batch import PendingBatch
-from headrace_server.copying import copier, repair, search
+from headrace_server.copying import copier, repair
 from headrace_server.copying.group import Group
 from headrace_server.copying.transaction import Committed, commit_group
 from headrace_server.errors import DatabaseUnavailableError, InternalDefectError
@@ -293,16 +293,6 @@ async def test_the_lane_looks_for_frozen_replicas_from_the_second_time_on_that_i
     await raise_on_insert(connection, "40001", times=3)
     assert (await session.send(flights(10))).stored == 10
     assert len(looks) == 2
-
-
-async def test_a_row_that_meets_what_others_have_just_stored_again_and_again_is_not_refused_for_it(
-    path: WritePath, opened: Connect, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(copier, "prepare_group", lambda _: 1 // 0)  # so that the lane gets the batch
-    session = await open_on(path, opened)
-    await raise_on_insert(connection, "23505", times=search.MOST_PROBES)
-    result = await session.send(flights(1))
-    assert (result.stored, result.rejected) == (1, 0)
 
 
 async def test_what_is_not_understood_is_tried_a_few_times_by_the_copier_and_by_the_lane_and_no_oftener(
