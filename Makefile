@@ -111,7 +111,7 @@ coverage: setup ## every branch of ledger, ladder, session and spool: which ones
 # MUTANTS=n: of each file, 0 for all; SEED=n draws others; FILES="spool/store ledger" chooses.
 MUTANTS ?= 30
 FILES ?=
-mutation: setup ## change ledger, ladder, session and spool in small ways: which changes no test notices (half an hour)
+mutation: setup ## change ledger, ladder, session and spool in small ways: which changes no test notices (hours; FILES=… chooses)
 	@cd tests && ../$(BIN)/python -m mutation $(FILES) --mutants $(MUTANTS) $(if $(SEED),--seed $(SEED))
 
 # The fuzzer's wheel is large and not made for every Python; it shares an environment with what speaks HTTP/2 badly.
