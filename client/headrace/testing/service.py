@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ class FakeService:
         **behaviour: Numbers of Behaviour, e.g. max_batch_rows=100.
 
     Attributes:
-        address: "localhost:port"; the port stays over stop and start.
+        address: "127.0.0.1:port"; the port is its own over stop and start, until nobody has the service any more.
         behaviour: What it tells clients and how it fails.
         ledger: Producers and rows; it survives stop and start, as a database does.
         models: Registered models by name.
@@ -45,7 +47,12 @@ class FakeService:
         self._ingest = IngestServicer(self.behaviour, self.ledger, received)
         self.opens, self.reports = received.opens, received.reports
         self.received, self.metadata = received.batches, received.metadata
-        self._port = 0
+        # Bound and never listened at: while the service is stopped, nobody else gets its port and takes its clients.
+        place = socket.socket()
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        place.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{place.getsockname()[1]}"
+        weakref.finalize(self, place.close)
         self._server: grpc.Server | None = None
 
     def __enter__(self) -> Self:
@@ -58,17 +65,12 @@ class FakeService:
         self.release_acks()
         self.stop()
 
-    @property
-    def address(self) -> str:
-        """Where clients find it."""
-        return f"localhost:{self._port}"
-
     def start(self) -> None:
         """Serve, on the same port as before."""
-        self._server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 1)])
         ingest_service_pb2_grpc.add_IngestServiceServicer_to_server(self._ingest, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(self._registry, self._server)
-        self._port = self._server.add_insecure_port(f"localhost:{self._port}")
+        self._server.add_insecure_port(self.address)
         self._server.start()
 
     def stop(self) -> None:

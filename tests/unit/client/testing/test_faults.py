@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -125,3 +126,14 @@ def test_a_column_that_is_added_is_known_at_once(registered: headrace.Model, cli
     assert registered.publish([{"speed": 1.0}]).rejected == 1
     client.update_model("flights", add=[headrace.Column("speed", ColumnKind.FEATURE, headrace.ValueType.FLOAT64)])
     assert registered.publish([{"speed": 1.0}]).stored == 1
+
+
+def test_nobody_else_gets_its_port_while_it_is_stopped(service: FakeService) -> None:
+    service.stop()
+    host, _, port = service.address.rpartition(":")
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((host, int(port)))
+    service.start()
+    with headrace.connect(service.address) as client:
+        client.model("m").log({"x": 1.0}, event_id="a")
+    assert [event["event_id"] for event in service.events("m")] == ["a"]
