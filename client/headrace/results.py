@@ -105,11 +105,11 @@ class PublishResult:
     """Nothing was written: the verdicts are those the rows would have got."""
     labels: PublishResult | None = None
     """Verdicts of the labels that were split off the events; rows are the same source rows."""
-    _id_columns: list[Any] = field(default_factory=list, repr=False, compare=False)
+    _id_columns: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def event_ids(self) -> list[object]:
-        """Event id of each event, yours or made, in the source's order; those of a file that has its own are there."""
+        """Event id of each event, made or the source's own, in its order; empty where a file or stream brings its own."""
         if len(self._id_columns) != 1 or not isinstance(self._id_columns[0], list):
             columns = (each.to_pylist() if hasattr(each, "to_pylist") else each for each in self._id_columns)
             self._id_columns = [list(chain.from_iterable(columns))]

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
 from typing import TYPE_CHECKING
 
 from headrace.deadline import Deadline
@@ -24,7 +23,7 @@ from headrace.schemas.column import ColumnKind
 from headrace.sending.lane import Lane
 from headrace.sending.window import SealedBatch
 from headrace.sources.plan import Plan, Roles
-from headrace.sources.source import Chunk, chunks
+from headrace.sources.source import Chunk, chunks, tells_its_ids
 from headrace.v1 import batch_pb2, result_pb2
 
 if TYPE_CHECKING:
@@ -93,7 +92,6 @@ class Run:
         self._kind = _EVENTS if roles.late is None else roles.late
         self._books = {_LABELS: Books(None), self._kind: Books(on_progress)}
         self._waiting_labels: deque[tuple[int, Table]] = deque()
-        self._tells_ids = True
 
     def publish(self, source: object, nan: str) -> PublishResult:
         """Send all rows and wait."""
@@ -110,7 +108,7 @@ class Run:
     def _send(self, source: object, nan: str) -> None:
         plan: Plan | None = None
         start = 0
-        self._tells_ids = not isinstance(source, str | PathLike)
+        tells_ids = tells_its_ids(source)
         for chunk in chunks(source, self._chunk_rows(), nan=nan):
             if plan is None:
                 info = self._model.info
@@ -120,7 +118,7 @@ class Run:
             if self._kind != _EVENTS:
                 self._seal(self._kind, chunk.table(source_rows, plan.late_columns(chunk.names)))
             else:
-                self._send_events(chunk, plan, source_rows)
+                self._send_events(chunk, plan, source_rows, tells_ids=tells_ids)
             start += len(chunk)
         while self._waiting_labels:
             self._seal_oldest_labels()
@@ -133,14 +131,16 @@ class Run:
             raise self._timed_out("the service has not answered yet")
         return advice.suggested_rows
 
-    def _send_events(self, chunk: Chunk, plan: Plan, source_rows: Sequence[int]) -> None:
+    def _send_events(self, chunk: Chunk, plan: Plan, source_rows: Sequence[int], *, tells_ids: bool) -> None:
         """Seal a chunk of events, and put its labels where they wait for the ack."""
         ids, micros = self._made_keys(chunk, plan)
         names = chunk.names
         events = chunk.table(source_rows, plan.event_columns(names), event_ids=ids, event_micros=micros)
         seq = self._seal(_EVENTS, events)
-        if plan.event_id is None or self._tells_ids:
-            self._books[_EVENTS].result.add_ids(ids if plan.event_id is None else chunk.column(plan.event_id))
+        if plan.event_id is None:
+            self._books[_EVENTS].result.add_ids(ids)
+        elif tells_ids:
+            self._books[_EVENTS].result.add_ids(chunk.ids(plan.event_id))
         labelled = chunk.rows_with_a_value(plan.label_names(names)) if plan.label_names(names) else ()
         if labelled:
             labels = chunk.table(source_rows, plan.late_columns(names), event_ids=ids, event_micros=micros)

@@ -118,9 +118,10 @@ class ArrowChunk:
     def __len__(self) -> int:
         return int(self._batch.num_rows)
 
-    def column(self, name: str) -> Any:
-        """Return a column as an Arrow array."""
-        return self._batch.column(name)
+    def ids(self, name: str) -> Any:
+        """Return a column of ids, copied: a slice would keep the whole batch, whose columns may share their memory."""
+        ids = self._batch.column(name)
+        return pa.concat_arrays([ids, ids[:0]])
 
     def types(self, of_values: TypeOfValues) -> Mapping[str, tuple[ValueType, int] | str]:
         """Return the type of each column as Arrow declares it; of those without a wire form, by their values."""

@@ -38,8 +38,8 @@ class Chunk(Protocol):
     def __len__(self) -> int:
         """Return the number of rows."""
 
-    def column(self, name: str) -> Any:
-        """Return a column as it is held: a sequence of values, or an Arrow array."""
+    def ids(self, name: str) -> Any:
+        """Return a column of ids, as a sequence or an Arrow array, that keeps nothing else of the source in memory."""
 
     def types(self, of_values: TypeOfValues) -> Mapping[str, tuple[ValueType, int] | str]:
         """Return the type of each column, or what keeps it from being told; untyped ones by `of_values`."""
@@ -79,8 +79,8 @@ class RowChunk:
     def __len__(self) -> int:
         return self._count
 
-    def column(self, name: str) -> Any:
-        """Return a column's values; nulls where none of these rows has the column."""
+    def ids(self, name: str) -> Any:
+        """Return a column of ids; nulls where none of these rows has the column."""
         return self._columns.get(name) or [None] * self._count
 
     def types(self, of_values: TypeOfValues) -> Mapping[str, tuple[ValueType, int] | str]:
@@ -141,6 +141,12 @@ def chunks(source: object, rows: int, *, nan: str = "null") -> Iterator[Chunk]:
             f"cannot publish a {type(source).__name__}: give a list of dicts, a dict of columns, a DataFrame, Arrow "
             "data or the path of a .parquet or .csv file"
         )
+
+
+def tells_its_ids(source: object) -> bool:
+    """Whether ids that a source brings itself are told again: not those of files and streams, which have no bounds."""
+    is_stream = any(hasattr(source, face) for face in _ARROW_FACES) and not hasattr(source, "__len__")
+    return not (is_stream or isinstance(source, str | PathLike))
 
 
 def first_chunk(source: object) -> Chunk:

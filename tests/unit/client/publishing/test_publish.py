@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,26 @@ def test_ids_of_the_sources_own_come_back_in_its_order(connect: Connect, form: C
     rows = [{"id": f"f{n}", "distance": float(n)} for n in range(25)]
     result = connect(batch_rows=10).model("m").publish(form(rows), event_id="id")
     assert result.event_ids == [row["id"] for row in rows]
+
+
+def test_ids_of_a_stream_are_told_only_where_they_were_made(client: headrace.Client) -> None:
+    table = pa.table({"id": ["a", "b"], "x": [1.0, 2.0]})
+    assert client.model("m").publish(table.to_reader(), event_id="id").event_ids == []
+    assert len(set(client.model("m").publish(table.to_reader()).event_ids)) == 2
+
+
+def test_a_result_keeps_the_ids_and_nothing_else_of_the_source(client: headrace.Client) -> None:
+    before = pa.total_allocated_bytes()
+    with pa.BufferOutputStream() as sink:
+        rows = pa.table({"id": ["a", "b"] * 100, "x": [[0.5] * 1_000] * 200})
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        table = pa.ipc.open_stream(sink.getvalue()).read_all()  # its columns share one buffer
+    result = client.model("m").publish(table, event_id="id")
+    del rows, table, writer, sink
+    gc.collect()
+    assert pa.total_allocated_bytes() - before < 100_000  # of 1.6 MB
+    assert result.event_ids == ["a", "b"] * 100
 
 
 def test_ids_of_a_file_are_told_only_where_they_were_made(client: headrace.Client, tmp_path: Path) -> None:
