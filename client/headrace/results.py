@@ -109,7 +109,7 @@ class PublishResult:
 
     @property
     def event_ids(self) -> list[object]:
-        """Event id of each event, made or the source's own, in its order; empty where a file or stream brings its own."""
+        """Event id of each event, made or the source's own, in its order; none that a file or Arrow stream brings."""
         if len(self._id_columns) != 1 or not isinstance(self._id_columns[0], list):
             columns = (each.to_pylist() if hasattr(each, "to_pylist") else each for each in self._id_columns)
             self._id_columns = [list(chain.from_iterable(columns))]

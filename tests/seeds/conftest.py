@@ -12,7 +12,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import headrace
-from support.documentation_page import DocumentationPage, Query, points_tested, run_page
+from support.documentation_page import DocumentationPage, Query, run_page
 from support.service import ServiceProcess, running_service
 from support.timescale import TimescaleCluster
 
@@ -65,14 +65,15 @@ def client(service: ServiceProcess) -> Iterator[headrace.Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
+    """The page's own model, as the page has left it."""
+    left: headrace.Model = page.names["model"]
+    return client.get_model(left.name, version=left.version)
+
+
 @pytest.fixture
 def beside(page: DocumentationPage, client: headrace.Client, request: pytest.FixtureRequest) -> headrace.Model:
     """A model with the page's schema and nothing in it, called as the test is."""
     name = request.node.name.removeprefix("test_")[:40].rstrip("_")
     return client.register(page.names["schema"], name=f"{name}_beside", version="v1")
-
-
-@pytest.fixture
-def points_without_test(request: pytest.FixtureRequest, page: DocumentationPage) -> set[str]:
-    """Rows of "Point by point" that no test of the module is marked with, and marks that are no row."""
-    return page.points() ^ points_tested(request.module)

@@ -23,18 +23,8 @@ from support.service import ServiceProcess
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
-    """The page's own model, as the page has left it."""
-    return client.get_model("credit_risk", version="v1")
-
-
 def row(event_id: object, **cells: object) -> dict[str, object]:
     return {"event_id": event_id, "event_time": NEW_YEAR, "income": 1.0} | cells
-
-
-def test_every_point_has_a_test(points_without_test: set[str]) -> None:
-    assert points_without_test == set()
 
 
 @point("`send_inferences` of dicts, dict of lists, DataFrame")
@@ -79,18 +69,17 @@ def test_a_time_that_is_left_out_is_now(beside: headrace.Model, client: headrace
 
 @point("Partner inference id")
 def test_an_id_is_the_callers_or_made_or_put_together(
-    page: DocumentationPage, beside: headrace.Model, service: ServiceProcess
+    page: DocumentationPage, beside: headrace.Model, service: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (joined,) = page.rows
     by_id = {each["event_id"]: each for each in joined}
     (asked,) = [each for event_id, each in by_id.items() if event_id.startswith("c-41-")]  # and the day it ran
     assert (asked["default_probability"], asked["defaulted"]) == (page.names["answered"], True)
     with headrace.connect(service.grpc) as again:  # the page has closed its client
-        handle, page.names["model"] = page.names["model"], again.model("credit_risk", version="v1")
+        monkeypatch.setitem(page.names, "model", again.model("credit_risk", version="v1"))
         page.names["predict"]("c-41", 62_000.0, "north")
         again.flush(timeout=30)
         assert (again.stats().stored, again.stats().duplicate) == (0, 1)  # of this day it is there
-        page.names["model"] = handle
     assert beside.publish([row(42)]).event_ids == [42]
     assert beside.event("42").values["income"] == 1.0
     made = beside.publish([{"income": 7.0}]).event_ids
@@ -172,7 +161,10 @@ def test_the_listener_stores_each_message_once(
         def stored() -> int:
             return sum(event["branch"] == "kafka" for event in model.events())
 
-        assert subprocess.run(command, env=_without_settings(), check=False, capture_output=True).returncode == 2
+        alone = subprocess.run(
+            command, env=_without_settings(), check=False, capture_output=True, text=True, timeout=60
+        )
+        assert (alone.returncode, "HEADRACE_DATABASE_URL" in alone.stderr) == (2, True), alone.stderr
         for times in (1, 2):  # the second goes on where the first has ended
             listener = subprocess.Popen(command, env=_without_settings() | {"HEADRACE_DATABASE_URL": database_url})
             try:

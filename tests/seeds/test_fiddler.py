@@ -16,12 +16,6 @@ from support.service import ServiceProcess
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
-    """The page's own model, as the page has left it."""
-    return client.get_model("bank_churn", version="v1")
-
-
 def rows(count: int) -> list[dict[str, object]]:
     return [
         {
@@ -33,10 +27,6 @@ def rows(count: int) -> list[dict[str, object]]:
         }
         for row in range(count)
     ]
-
-
-def test_every_point_has_a_test(points_without_test: set[str]) -> None:
-    assert points_without_test == set()
 
 
 @point("Publish pre-production")

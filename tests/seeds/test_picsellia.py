@@ -19,16 +19,6 @@ SQUARE = [[0, 0], [0, 9], [9, 9]]
 CAT = vision.Classification(classes=["cat"], scores=[0.8])
 
 
-@pytest.fixture(scope="module")
-def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
-    """The page's own model, as the page has left it."""
-    return client.get_model("parts inspection", version="yolo-3")
-
-
-def test_every_point_has_a_test(points_without_test: set[str]) -> None:
-    assert points_without_test == set()
-
-
 @point("`monitor`, one POST a prediction with its image")
 def test_a_prediction_is_logged_with_what_is_known_of_its_image(
     page: DocumentationPage, model: headrace.Model, beside: headrace.Model

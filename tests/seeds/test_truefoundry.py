@@ -36,16 +36,6 @@ if child:
 """
 
 
-@pytest.fixture(scope="module")
-def model(page: DocumentationPage, client: headrace.Client) -> headrace.Model:
-    """The page's own model, as the page has left it."""
-    return client.get_model("animal classifier", version="v3")
-
-
-def test_every_point_has_a_test(points_without_test: set[str]) -> None:
-    assert points_without_test == set()
-
-
 @point("`log_predictions`")
 def test_all_parts_of_a_prediction_packet_have_their_place(
     page: DocumentationPage, model: headrace.Model, client: headrace.Client

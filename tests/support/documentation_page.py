@@ -10,10 +10,9 @@ import json
 import re
 import shlex
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -44,24 +43,10 @@ class DocumentationPage:
     answers: list[dict[str, Any]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
-    def points(self) -> set[str]:
-        """Return the first cells of the table "Point by point": what the other product can do."""
-        _, _, below = self.text.partition("\n## Point by point\n")
-        lines = [line for line in below.splitlines() if line.startswith("|")]
-        return {line.strip("|").split("|")[0].strip() for line in lines[2:]}
-
 
 def point(name: str) -> pytest.MarkDecorator:
     """Mark a test as the one of a row of "Point by point"."""
     return pytest.mark.point(name)
-
-
-def points_tested(module: ModuleType) -> set[str]:
-    """Return the points that a module's tests are marked with."""
-    marks: Iterable[pytest.Mark] = (
-        mark for function in vars(module).values() for mark in getattr(function, "pytestmark", ())
-    )
-    return {mark.args[0] for mark in marks if mark.name == "point"}
 
 
 def run_page(name: str, service: ServiceProcess, query: Query, folder: Path) -> DocumentationPage:
