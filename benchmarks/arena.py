@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from benchmarks.service import Service, serving
 from headrace_server.storage.embedded import EmbeddedSettings, locate
 
 Returned = TypeVar("Returned")
+
+COUNTED_WITHIN_S, LOOK_S = 120.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ class Arena:
     def wait(self, work: Coroutine[Any, Any, Returned]) -> Returned:
         """Run asynchronous work on the arena's own loop; gRPC wants one loop a process."""
         return self._runner.run(work)
+
+    def wait_until_counted(self) -> None:
+        """Wait until the service has counted what it stored: roll-ups are not to go on in somebody else's turn.
+
+        Raises:
+            TimeoutError: It does not come to an end.
+        """
+        deadline = time.monotonic() + COUNTED_WITHIN_S
+        while self.query("SELECT EXISTS (SELECT FROM headrace.touched_hours)"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the service has not counted what it stored within {COUNTED_WITHIN_S:g} s")
+            time.sleep(LOOK_S)
 
     def query(self, statement: str, *arguments: object) -> Any:
         """Return the first value of a statement's first row."""

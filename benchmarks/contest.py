@@ -1,8 +1,9 @@
 """A contest: subjects that write the same rows, in turns, round after round.
 
-A turn of a subject: it is given the round's rows (not timed), the database writes its checkpoint (not timed), then the
-clock runs until every row is durable. Subjects take turns within a round (A B C, A B C …), so whatever happens to the
-machine happens to all of them. The first round warms up and is not counted: chunks are made, plans are cached.
+A turn of a subject: it is given the round's rows, the service counts what it has stored, the database writes its
+checkpoint (none of it timed), then the clock runs until every row is durable. Subjects take turns within a round
+(A B C, A B C …), so whatever happens to the machine happens to all of them. The first round warms up and is not
+counted: chunks are made, plans are cached.
 """
 
 from __future__ import annotations
@@ -173,6 +174,7 @@ class Supply:
 
 
 def _turn(arena: Arena, subject: Subject) -> Turn:
+    arena.wait_until_counted()
     arena.execute("CHECKPOINT")
     gc.collect()
     arena.patience.wait()

@@ -178,9 +178,9 @@ def _of_rows(source: Iterable[Any], rows: int) -> Iterator[Chunk]:
     while chunk := list(islice(iterator, rows)):
         if len(chunk) >= arrow_values.WORTHWHILE_ROWS:
             arrow_values.load()
-        stranger = next((row for row in chunk if not isinstance(row, Mapping)), None)
+        stranger = next((kind for kind in set(map(type, chunk)) if not issubclass(kind, Mapping)), None)
         if stranger is not None:
-            raise InvalidArgumentError(f"rows are dicts, not {type(stranger).__name__}")
+            raise InvalidArgumentError(f"rows are dicts, not {stranger.__name__}")
         yield RowChunk(columns_of(chunk))
 
 

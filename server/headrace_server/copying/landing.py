@@ -17,6 +17,7 @@ from headrace_server.batching.batch import PendingBatch
 from headrace_server.batching.verdicts import Refusal, Verdict, Verdicts
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.target import Target
+from headrace_server.copying.touched import HourNote
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,13 @@ class Landed:
     Attributes:
         verdicts: One a row of the GroupRows.
         refusals: Rows refused while landing, by position in the GroupRows; their verdict is REJECTED.
+        notes: Hours of the rows, not yet written: whoever ends the transaction writes them with the ledger, which saves
+            a round trip.
     """
 
     verdicts: Verdicts
     refusals: dict[int, Refusal] = field(default_factory=dict)
+    notes: list[HourNote] = field(default_factory=list)
 
     @staticmethod
     def uniform(count: int, verdict: Verdict) -> "Landed":

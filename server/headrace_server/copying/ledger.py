@@ -14,6 +14,7 @@ from headrace.v1 import result_pb2
 from headrace_server.batching.batch import Letter, Origin, PendingBatch, Producer, Request
 from headrace_server.batching.verdicts import is_plain
 from headrace_server.copying.connection import Connection
+from headrace_server.copying.touched import NOTE, HourNote, as_columns, write_notes
 from headrace_server.dead_letters.store import lock_letters
 from headrace_server.errors import (
     DatabaseUnavailableError,
@@ -41,18 +42,19 @@ INSERT INTO headrace.batch_results (project, producer_id, seq, result)
 SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bytea[])
 ON CONFLICT (project, producer_id, seq) DO UPDATE SET result = excluded.result
 """
-_ADVANCE = """
+_ADVANCE = f"""
+WITH noted AS ({NOTE})
 UPDATE headrace.producers p
 SET last_seq = settled.seq, last_seen_at = now(), stored = p.stored + settled.stored,
     duplicate = p.duplicate + settled.duplicate, conflict = p.conflict + settled.conflict,
     rejected = p.rejected + settled.rejected, undecodable_batches = p.undecodable_batches + settled.undecodable,
     skipped = p.skipped + settled.skipped
 FROM unnest(
-    $1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::bigint[]
+    $6::text[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+    $14::bigint[]
 ) AS settled (project, producer_id, seq, stored, duplicate, conflict, rejected, undecodable, skipped)
 WHERE p.project = settled.project AND p.producer_id = settled.producer_id
-"""
+"""  # noqa: S608 - texts of ours, values are parameters
 _CLAIM_REQUESTS = """
 INSERT INTO headrace.requests (project, request_id, payload_hash)
 SELECT * FROM unnest($1::text[], $2::uuid[], $3::bytea[]) AS r (project, request_id, payload_hash)
@@ -223,8 +225,15 @@ async def write_results(connection: Connection, results: Iterable[tuple[PendingB
         await connection.execute(_WRITE_REQUESTS, *(list(column) for column in zip(*requests, strict=True)))
 
 
-async def advance(connection: Connection, results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]]) -> None:
-    """Say that the batches are committed, and count what became of their rows. The last statement before COMMIT."""
+async def advance(
+    connection: Connection,
+    results: Iterable[tuple[PendingBatch, result_pb2.BatchResult]],
+    notes: Iterable[HourNote] = (),
+) -> None:
+    """Say that the batches are committed, and count what became of their rows. The last statement before COMMIT.
+
+    The notes of their rows' hours go with it. Without a producer (unary calls, replayed letters) they go alone.
+    """
     settled: dict[Producer, _Settled] = {}
     for batch, result in results:
         if isinstance(batch.origin, Producer):
@@ -232,7 +241,10 @@ async def advance(connection: Connection, results: Iterable[tuple[PendingBatch, 
     if settled:
         projects, ids = _keys(settled)
         counts = [settled[Producer(project, key)].counts for project, key in zip(projects, ids, strict=True)]
-        await connection.execute(_ADVANCE, projects, ids, *(list(column) for column in zip(*counts, strict=True)))
+        columns = (list(column) for column in zip(*counts, strict=True))
+        await connection.execute(_ADVANCE, *as_columns(notes), projects, ids, *columns)
+    else:
+        await write_notes(connection, notes)
 
 
 @dataclass

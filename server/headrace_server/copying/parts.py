@@ -21,6 +21,7 @@ from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.group import Part, landing_of
 from headrace_server.copying.landing import GroupRows, Landed
 from headrace_server.copying.settling import follow_up
+from headrace_server.copying.touched import write_notes
 from headrace_server.copying.transaction import Committed, Land, Outcome, add_refusals, write_outcomes
 from headrace_server.dead_letters.letters import letter_of_refusal
 from headrace_server.dead_letters.store import write_letters
@@ -83,6 +84,7 @@ async def commit_in_parts(connection: Connection, batch: PendingBatch, chunks: C
             rows = GroupRows.of([batch]).take(rest)
             part, landed = await _store_part(connection, batch, rows, chunks, land)
             await _write(connection, batch, stored.parts, part.rows, landed)
+            await write_notes(connection, landed.notes)
         chunks.learn([part])
         await follow_up(connection, part, landed)
 

@@ -116,6 +116,7 @@ class Search:
                     raise
         else:
             self.landed.verdicts[span] = tried.verdicts
+            self.landed.notes.extend(tried.notes)
             self.landed.refusals.update((int(span[at]), refusal) for at, refusal in tried.refusals.items())
 
     def _narrow(self, span: Span, error: asyncpg.PostgresError, prepared: Prepared) -> None:

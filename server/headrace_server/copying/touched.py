@@ -4,6 +4,7 @@ A note is committed with its rows or not at all, so a crash loses neither. Notes
 by the refresh (rollups/refresh.py): no transaction waits for another's, whichever hours both touch.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -11,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace_server.copying.connection import Connection
-from headrace_server.copying.landing import Landed, Lined, Prepared
 
 _HOUR_US = 3_600_000_000
 _FIRST_DAY = date(1970, 1, 1)
-_NOTE = """
+NOTE = """
 INSERT INTO headrace.touched_hours (project, model, kind, day, hours)
-SELECT $1, $2, $3, day, hours FROM unnest($4::date[], $5::int[]) AS touched (day, hours)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[])
 """
 
 
@@ -47,40 +47,36 @@ class TouchedHours:
         bits = np.bitwise_or.reduceat(1 << (hours % 24), firsts)
         return TouchedHours([_FIRST_DAY + timedelta(days=day) for day in days.tolist()], bits.tolist())
 
-    async def note(self, connection: Connection, project: str, model: str, kind: str) -> None:
-        """Write the note.
-
-        Args:
-            connection: In the transaction that stores the rows.
-            project: Project of the model.
-            model: sql_name of the model.
-            kind: Kind of the rows, as the wire calls it without its prefix.
-        """
-        if self.days:
-            await connection.execute(_NOTE, project, model, kind, self.days, self.hours)
-
 
 @dataclass(frozen=True)
-class NotedRows:
-    """Prepared rows whose hours are noted as they land."""
+class HourNote:
+    """Whose hours they are.
 
-    rows: Prepared
+    Attributes:
+        project: Project of the model.
+        model: sql_name of the model.
+        kind: Kind of the rows, as the wire calls it without its prefix.
+    """
+
     project: str
     model: str
     kind: str
     hours: TouchedHours
 
-    @property
-    def lines(self) -> npt.NDArray[np.int64]:
-        """Position in the group of each line of the COPY."""
-        return self.rows.lines if isinstance(self.rows, Lined) else np.empty(0, dtype=np.int64)
 
-    async def land(self, connection: Connection) -> Landed:
-        """Write the rows, then the note.
+def as_columns(notes: Iterable[HourNote]) -> tuple[list[str], list[str], list[str], list[date], list[int]]:
+    """The parameters of NOTE."""
+    rows = [
+        (note.project, note.model, note.kind, day, bits)
+        for note in notes
+        for day, bits in zip(note.hours.days, note.hours.hours, strict=True)
+    ]
+    projects, models, kinds, days, hours = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [], [])
+    return projects, models, kinds, days, hours
 
-        Raises:
-            asyncpg.PostgresError: As PostgreSQL raised it; the copier decides by SQLSTATE.
-        """
-        landed = await self.rows.land(connection)
-        await self.hours.note(connection, self.project, self.model, self.kind)
-        return landed
+
+async def write_notes(connection: Connection, notes: Iterable[HourNote]) -> None:
+    """Write notes, in the transaction that stores their rows."""
+    columns = as_columns(notes)
+    if columns[0]:
+        await connection.execute(NOTE, *columns)

@@ -20,6 +20,7 @@ from headrace_server.copying import ledger
 from headrace_server.copying.connection import Connection, transaction
 from headrace_server.copying.group import Group, Part, prepare_group
 from headrace_server.copying.landing import GroupRows, Landed
+from headrace_server.copying.touched import HourNote
 from headrace_server.dead_letters.letters import letter_of_refusal
 from headrace_server.dead_letters.store import mark_replayed, write_letters
 from headrace_server.validation.rejections import Rejections
@@ -102,18 +103,20 @@ async def commit_group(
         landed = [(part, await land(connection, part)) for part in parts]
         failpoints.reached("after_copy")
         outcomes = await outcomes_of(claim.commit, [(part.rows, result) for part, result in landed])
-        await write_outcomes(connection, outcomes)
+        await write_outcomes(connection, outcomes, [note for _, result in landed for note in result.notes])
     failpoints.reached("after_commit")
     return Committed(claim, landed, outcomes)
 
 
-async def write_outcomes(connection: Connection, outcomes: dict[PendingBatch, Outcome]) -> None:
-    """Write everything beside the rows: dead letters, results, and the ledger last."""
+async def write_outcomes(
+    connection: Connection, outcomes: dict[PendingBatch, Outcome], notes: Sequence[HourNote] = ()
+) -> None:
+    """Write everything beside the rows: dead letters, results, and the ledger last, together with the rows' hours."""
     await write_letters(connection, [(batch, outcome.letters) for batch, outcome in outcomes.items()])
     results = [(batch, outcome.result(batch)) for batch, outcome in outcomes.items()]
     await mark_replayed(connection, [(batch, result, outcomes[batch].letters) for batch, result in results])
     await ledger.write_results(connection, results)
-    await ledger.advance(connection, results)
+    await ledger.advance(connection, results, notes)
 
 
 async def outcomes_of(

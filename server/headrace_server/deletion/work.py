@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from headrace.v1 import batch_pb2
 from headrace_server.copying.connection import Connection, transaction
-from headrace_server.copying.touched import TouchedHours
+from headrace_server.copying.touched import HourNote, TouchedHours, write_notes
 from headrace_server.deletion.wanted import EPOCH, Wanted, Window
 from headrace_server.errors import DatabaseUnavailableError
 from headrace_server.models.ddl_transaction import extension_schema
@@ -175,8 +175,8 @@ class Deletion:
         return total
 
     async def _note(self, kind: str, micros: npt.NDArray[np.int64]) -> None:
-        hours = TouchedHours.of(micros)
-        await hours.note(self._connection, self._schema.project, self._schema.sql_name, kind)
+        note = HourNote(self._schema.project, self._schema.sql_name, kind, TouchedHours.of(micros))
+        await write_notes(self._connection, [note])
 
     def _condition(self) -> tuple[str, Sequence[object]]:
         if isinstance(self._wanted, Window):

@@ -13,8 +13,9 @@ from headrace_server.batching.verdicts import Verdict
 from headrace_server.copying.append_landing import prepare_append
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.landing import GroupRows, Landed, Prepared
+from headrace_server.copying.noted_rows import NotedRows
 from headrace_server.copying.target import Target
-from headrace_server.copying.touched import NotedRows, TouchedHours
+from headrace_server.copying.touched import HourNote, TouchedHours
 from headrace_server.copying.unique_landing import RepeatWatch, prepare_probed, prepare_straight
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.per_revision import PerRevision
@@ -84,7 +85,7 @@ class EventsLanding:
     def prepare(self, rows: GroupRows) -> Prepared:
         """Sort and encode, in the way the model's identity and the last groups ask for."""
         hours = TouchedHours.of(rows.table.column("event_time").cast(pa.int64()).to_numpy())
-        return NotedRows(self._prepare(rows), self._model.project, self._model.sql_name, "EVENTS", hours)
+        return NotedRows(self._prepare(rows), HourNote(self._model.project, self._model.sql_name, "EVENTS", hours))
 
     def _prepare(self, rows: GroupRows) -> Prepared:
         if self._model.identity is Identity.APPEND:

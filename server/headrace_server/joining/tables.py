@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from headrace_server.copying.connection import Connection
 from headrace_server.copying.target import Target
-from headrace_server.copying.touched import TouchedHours
+from headrace_server.copying.touched import HourNote, TouchedHours, write_notes
 from headrace_server.models.late_tables import LateSpec, inbox_table, settled_table
 from headrace_server.models.names import qualified, quote_identifier
 from headrace_server.models.sampling import SamplingRate
@@ -77,7 +77,8 @@ class LateTables:
     async def note(self, connection: Connection, times: Micros) -> None:
         """Note the hours of the events to which a transaction adds rows, where monitoring has to look again."""
         if self.kind in MEASURED:
-            await TouchedHours.of(times).note(connection, self.events.schema, self.events.name, self.kind)
+            note = HourNote(self.events.schema, self.events.name, self.kind, TouchedHours.of(times))
+            await write_notes(connection, [note])
 
     @property
     def is_uuid(self) -> bool:

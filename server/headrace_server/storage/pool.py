@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from headrace_server.storage import keepalive
+from headrace_server.storage import keepalive, send_buffer
 
 APPLICATION = "headrace"
 CONNECT_TIMEOUT_S = 10.0
@@ -44,6 +44,7 @@ async def connect(
     """
     connection = await asyncpg.connect(url, **_session(instance, connect_timeout_s, command_timeout_s))
     keepalive.arm(connection)
+    send_buffer.widen(connection)
     return connection
 
 

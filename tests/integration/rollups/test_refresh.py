@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from headrace_server.copying import chunks, parts
 from headrace_server.copying import transaction as group_transaction
 from headrace_server.models.column_types import ValueType
 from headrace_server.models.registry import Registry
@@ -23,17 +24,48 @@ NOTES = "SELECT model, kind, day, hours FROM headrace.touched_hours ORDER BY day
 DAY = timedelta(days=1)
 
 
+TIMES = [START, START + timedelta(hours=5, minutes=59), START + 3 * DAY + timedelta(hours=23)]
+NOTED = [
+    ("flight_delay", "EVENTS", START.date(), 1 | 1 << 5),
+    ("flight_delay", "EVENTS", (START + 3 * DAY).date(), 1 << 23),
+]
+
+
+@pytest.mark.parametrize("is_stream", [True, False], ids=["stream", "call"])
 @pytest.mark.parametrize("identity", list(Identity))
 async def test_a_groups_hours_are_noted_with_its_rows(
-    service: WritePath, registry: Registry, connection: asyncpg.Connection, identity: Identity
+    service: WritePath, registry: Registry, connection: asyncpg.Connection, identity: Identity, *, is_stream: bool
 ) -> None:
     await registry.register("main", flights(identity=identity))
-    times = [START, START + timedelta(hours=5, minutes=59), START + 3 * DAY + timedelta(hours=23)]
-    await service.send(EVENTS, [event(f"e{at}", time) for at, time in enumerate(times)])
-    assert [tuple(row) for row in await connection.fetch(NOTES)] == [
-        ("flight_delay", "EVENTS", START.date(), 1 | 1 << 5),
-        ("flight_delay", "EVENTS", (START + 3 * DAY).date(), 1 << 23),
-    ]
+    origin = await service.producer() if is_stream else None
+    await service.send(EVENTS, [event(f"e{at}", time) for at, time in enumerate(TIMES)], origin=origin, seq=1)
+    assert [tuple(row) for row in await connection.fetch(NOTES)] == NOTED
+
+
+async def test_hours_of_rows_that_a_search_has_stored_are_noted_and_not_those_of_bad_rows(
+    service: WritePath, registry: Registry, connection: asyncpg.Connection
+) -> None:
+    await registry.register("main", flights())
+    await connection.execute("ALTER TABLE main.flight_delay ADD CHECK (score < 1)")
+    rows = [event(f"e{at}", time) for at, time in enumerate(TIMES)]
+    rows.insert(1, event("bad", START + 9 * DAY, score=2.0))
+    result = await service.send(EVENTS, rows, origin=await service.producer(), seq=1)
+    assert (result.stored, result.rejected) == (3, 1)
+    grouped = "SELECT model, kind, day, bit_or(hours) FROM headrace.touched_hours GROUP BY 1, 2, 3 ORDER BY day"
+    assert [tuple(row) for row in await connection.fetch(grouped)] == NOTED
+
+
+async def test_hours_of_a_batch_in_parts_are_noted_part_by_part(
+    service: WritePath, registry: Registry, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (chunks, parts):
+        monkeypatch.setattr(module, "MOST_TOUCHED", 1)
+    await registry.register("main", flights())
+    weeks = [START + timedelta(weeks=week) for week in range(3)]
+    rows = [event(f"e{at}", time) for at, time in enumerate(weeks)]
+    await service.send(EVENTS, rows, origin=await service.producer(), seq=1)
+    expected = [("flight_delay", "EVENTS", time.date(), 1) for time in weeks]
+    assert [tuple(row) for row in await connection.fetch(NOTES)] == expected
 
 
 async def test_a_group_that_is_rolled_back_notes_nothing_twice(

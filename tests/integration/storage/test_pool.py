@@ -69,6 +69,16 @@ async def test_a_silent_server_is_given_up_on() -> None:
     await server.wait_closed()
 
 
+async def test_a_unix_socket_holds_more_than_by_default(database_url: str) -> None:
+    connection = await connect(database_url, instance="one")
+    with socket.socket(socket.AF_UNIX) as plain:
+        by_default = plain.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    peer = connection._transport.get_extra_info("socket")
+    assert peer.family == socket.AF_UNIX
+    assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > by_default
+    await connection.close()
+
+
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_tcp_connection_finds_out_about_a_dead_peer(
     timescale: TimescaleCluster, new_loop: Callable[[], asyncio.AbstractEventLoop]

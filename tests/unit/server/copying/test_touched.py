@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace_server.copying.touched import TouchedHours
+from headrace_server.copying.touched import HourNote, TouchedHours, as_columns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -25,6 +25,19 @@ def test_hours_of_a_day_are_bits() -> None:
 
 def test_no_rows_touch_nothing() -> None:
     assert TouchedHours.of(micros()) == TouchedHours([], [])
+
+
+def test_notes_of_several_models_are_written_as_one_row_a_day() -> None:
+    day = datetime(2013, 1, 1, tzinfo=UTC)
+    one = HourNote("main", "flights", "EVENTS", TouchedHours.of(micros(day, day + timedelta(days=1))))
+    other = HourNote("main", "trains", "LABELS", TouchedHours.of(micros(day)))
+    none = HourNote("main", "ships", "EVENTS", TouchedHours.of(micros()))
+    assert list(zip(*as_columns([one, none, other]), strict=True)) == [
+        ("main", "flights", "EVENTS", date(2013, 1, 1), 1),
+        ("main", "flights", "EVENTS", date(2013, 1, 2), 1),
+        ("main", "trains", "LABELS", date(2013, 1, 1), 1),
+    ]
+    assert as_columns([none]) == ([], [], [], [], [])
 
 
 @given(st.lists(TIMES, min_size=1, max_size=50))
