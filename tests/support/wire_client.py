@@ -120,7 +120,12 @@ class WireClient:
 @asynccontextmanager
 async def wire_client(address: str, api_key: str = "") -> AsyncIterator[WireClient]:
     """Connect to the service."""
-    options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+    # A connection of its own, as clients in other processes have: else all channels of the test share one.
+    options = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         yield WireClient(channel, api_key)
 

@@ -1,9 +1,9 @@
 """What each project may take: rows and bytes a second, streams at a time; asked by intake, set by the operator.
 
 In: a project's line in headrace.projects, remembered and read again when it is changed. Out: how long a stream has to
-wait before its next read, or the error for a unary call or one stream too many. These are quotas of one replica: a
-project that is served by three may take three times as much. Its numbers of models and columns are the registry's to
-hold (models/counts.py), over all replicas.
+wait before its next read, or the error for a unary call or one stream too many. These are quotas of one replica (a
+worker is one): a project that is served by three may take three times as much. Its numbers of models and columns are
+the registry's to hold (models/counts.py), over all replicas.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,6 +7,7 @@ copiers, the database. A second signal skips the waiting: what is not acked then
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -45,6 +46,7 @@ from headrace_server.ops.allocator import give_back_when_idle
 from headrace_server.ops.commit_watch import CommitWatch
 from headrace_server.ops.health import Health
 from headrace_server.ops.metrics import Metrics
+from headrace_server.ops.neighbours import Neighbours, Seat
 from headrace_server.queries.reader import Reader
 from headrace_server.queries.snapshots import Snapshots
 from headrace_server.stopping import Grace, StopRequest, on_signals
@@ -64,12 +66,15 @@ class ServingAddresses:
     http: str
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[ServingAddresses], None] | None = None) -> None:
+async def serve(
+    settings: Settings, *, on_ready: Callable[[ServingAddresses], None] | None = None, seat: Seat | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         settings: The settings, whole and valid.
         on_ready: Called once the service is ready for calls.
+        seat: This worker's place among those that serve at the same ports. Default: it is the only process.
 
     Raises:
         EmbeddedDatabaseError, UnsuitableDatabaseError, OSError: The database cannot be used; the text says what to do.
@@ -79,7 +84,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[ServingAddresses], No
     instance = uuid4().hex[:12]
     with on_signals() as stop:
         async with open_database(settings.database, instance, settings.queries) as database:
-            await _serve(settings, database, instance, stop, on_ready)
+            await _serve(settings, database, instance, stop, on_ready=on_ready, seat=seat)
     log.info("stopped")
 
 
@@ -88,7 +93,9 @@ async def _serve(
     database: Database,
     instance: str,
     stop: StopRequest,
+    *,
     on_ready: Callable[[ServingAddresses], None] | None,
+    seat: Seat | None,
 ) -> None:
     metrics = Metrics(version=__version__, instance=instance)
     health = Health(SERVICES)
@@ -105,7 +112,9 @@ async def _serve(
     jobs, snapshots, streams = make_jobs(database, instance), Snapshots(database.reading_pool), IngestServicer(service)
     uploads = Shared(service.limits, service.reading, service.budget, Fitting(registry))
     datasets = DatasetServicer(registry, jobs, database.connect, database.pool, uploads)
-    server = make_server(settings.intake, [CallInterceptor(metrics), AccessInterceptor(entrance.gate, entrance.trail)])
+    interceptors = [CallInterceptor(metrics), AccessInterceptor(entrance.gate, entrance.trail)]
+    server = make_server(settings.intake, interceptors, shares_port=seat is not None)
+    neighbours = Neighbours(seat, metrics) if seat is not None else None
     rooms = Rooms(settings, database, registry, path, snapshots, jobs, streams, datasets)
     await add_services(server, rooms, health)
     grpc_address = _bind(server, settings.listen.grpc_host, settings.listen.grpc_port, entrance.certificates)
@@ -114,7 +123,13 @@ async def _serve(
             Publishing(service.publish, settings.http, settings.intake.max_batch_bytes),
             Models(registry),
             Events(registry, Reader(snapshots)),
-            Operations(metrics, lambda: health.ready, __version__, grpc_address),
+            Operations(
+                metrics,
+                lambda: health.ready,
+                __version__,
+                grpc_address,
+                render_all=neighbours.render if neighbours is not None else None,
+            ),
             metrics=metrics,
             gate=entrance.gate,
         ),
@@ -122,13 +137,16 @@ async def _serve(
         port=settings.listen.http_port,
         max_connections=settings.http.max_connections,
         grace_s=settings.drain.grace_s,
+        shares_port=seat is not None,
         tls=entrance.certificates.for_http if entrance.certificates is not None else None,
     )
     addresses = ServingAddresses(grpc_address, http.bind())
     doors: list[HttpServer | KafkaListener] = [http, *_topics(service, settings)]
 
     followers = {MODELS_CHANNEL: registry.read_announced, **entrance.followers}
-    async with asyncio.TaskGroup() as tasks:
+    async with AsyncExitStack() as answering, asyncio.TaskGroup() as tasks:
+        if neighbours is not None:
+            await answering.enter_async_context(neighbours.answered())
         background = [
             tasks.create_task(Listener(database.connect, followers).run()),
             tasks.create_task(entrance.run()),
@@ -145,7 +163,9 @@ async def _serve(
         opened = [tasks.create_task(door.run()) for door in doors]
         await server.start()
         await health.set_ready(True)
-        log.info("serving", grpc=addresses.grpc, http=addresses.http, version=__version__, instance=instance)
+        # Of a service with workers it is the parent that says "serving", once all of them do.
+        event = "serving" if seat is None else "worker_serving"
+        log.info(event, grpc=addresses.grpc, http=addresses.http, version=__version__, instance=instance)
         if on_ready is not None:
             on_ready(addresses)
         await stop.asked.wait()

@@ -20,6 +20,7 @@ from headrace_server.cli import (
     projects,
     publish,
     serve,
+    worker,
 )
 
 application = typer.Typer(
@@ -48,6 +49,7 @@ def _options(
 
 
 application.command("serve")(serve.serve)
+application.command("worker", hidden=True)(worker.worker)
 application.add_typer(database.verbs, name="db")
 application.add_typer(models.verbs, name="models")
 application.add_typer(projects.verbs, name="projects")

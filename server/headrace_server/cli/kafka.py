@@ -10,7 +10,7 @@ import typer
 
 from headrace_server.cli.effective_settings import loaded
 from headrace_server.cli.options import ConfigFile
-from headrace_server.cli.serve import run_service
+from headrace_server.cli.service_process import run_service
 
 
 def kafka(

@@ -1,24 +1,15 @@
 # ruff: noqa: PLC0415
-"""`headrace serve`: settings, logs, an event loop, and then the service."""
+"""`headrace serve`: the settings, and then the service."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import sys
-from importlib import import_module
-from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from headrace_server.cli.effective_settings import loaded
-from headrace_server.cli.failure import fail
 from headrace_server.cli.options import ConfigFile, DataDir
-
-if TYPE_CHECKING:
-    from headrace_server.app import ServingAddresses
-    from headrace_server.config import Settings
+from headrace_server.cli.service_process import run_service
 
 
 def serve(
@@ -32,6 +23,9 @@ def serve(
         bool | None, typer.Option("--insecure", help="Listen beyond loopback without TLS or keys.")
     ] = None,
     data_dir: DataDir = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve at the two ports; more than one for machines with cores.")
+    ] = None,
     infer_models: Annotated[
         bool | None, typer.Option("--infer-models", help="Register unknown models from their first batch.")
     ] = None,
@@ -54,6 +48,7 @@ def serve(
             "listen.http_port": http_port,
             "listen.insecure": insecure,
             "database.data_dir": data_dir,
+            "intake.workers": workers,
             "models.infer": infer_models,
             "log.level": log_level,
             "log.format": log_format,
@@ -65,84 +60,3 @@ def serve(
         typer.echo(as_toml(effective), nl=False)
         return
     run_service(effective.settings)
-
-
-def run_service(settings: Settings) -> None:
-    """Run a replica until it is stopped; ends the process with a word where something can be mended."""
-    from headrace_server.ops.allocator import bound_arenas
-
-    bound_arenas()
-    gc.disable()
-    # pyarrow imports pandas, where it is, to see whether a list might be one of its own: 60 MB of no use to a service.
-    sys.meta_path.insert(0, _Without("pandas"))
-    # structlog imports rich, where it is, for tracebacks that we do not ask for: a twelfth of the start.
-    sys.meta_path.insert(0, without_rich := _Without("rich"))
-    import_module("structlog")
-    sys.meta_path.remove(without_rich)
-    import asyncpg
-    import uvloop
-
-    from headrace_server import app
-    from headrace_server.access.certificates import CertificateError
-    from headrace_server.http.server import ListenError
-    from headrace_server.kafka.consumer import TopicUnreadableError
-    from headrace_server.ops import logs
-    from headrace_server.storage.edition import UnsuitableDatabaseError
-    from headrace_server.storage.embedded import EmbeddedDatabaseError
-
-    # What is there now stays: a collection that goes through it all would hold everybody up for tens of milliseconds.
-    gc.freeze()
-    gc.enable()
-    logs.configure(level=settings.log.level, form=settings.log.format)
-    refused = (
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.PostgresConnectionError,  # it went away while the service started
-    )
-    # What a person can mend; anything else is a defect and keeps its traceback.
-    mendable: list[BaseException] = []
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.serve(settings, on_ready=_announce))
-    except* (
-        CertificateError,
-        ListenError,
-        TopicUnreadableError,
-        UnsuitableDatabaseError,
-        EmbeddedDatabaseError,
-    ) as group:
-        mendable = _leaves(group)
-    except* (OSError, *refused) as group:
-        place = settings.database.place
-        mendable = [
-            OSError(f"the database at {place} cannot be used: {str(error) or 'no answer'}") for error in _leaves(group)
-        ]
-    if mendable:
-        fail("\n".join(map(str, mendable)))
-
-
-class _Without(MetaPathFinder):
-    """Says that a library is not installed."""
-
-    def __init__(self, library: str) -> None:
-        self._library = library
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == self._library:
-            raise ModuleNotFoundError(f"the service does without {name}", name=name)
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
-
-
-def _announce(addresses: ServingAddresses) -> None:
-    """Tell the person who started it; a machine reads the same in the logs."""
-    if sys.stdout.isatty():
-        typer.secho(f"headrace serves gRPC at {addresses.grpc} and HTTP at http://{addresses.http}", bold=True)
-        typer.echo("stop it with Ctrl-C; look inside with: headrace db psql")

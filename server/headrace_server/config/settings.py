@@ -9,7 +9,7 @@ in docs/settings.md too.
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,6 +31,10 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 def _default_copiers() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 1 if cores < 4 else 2
+
+
+def _default_memory(intake: dict[str, Any]) -> ByteSize:
+    return ByteSize(64 * MIB * intake.get("workers", 1))
 
 
 class Group(BaseModel):
@@ -121,7 +125,12 @@ class Database(Group):
 class Intake(Group):
     """What is taken in, and how much of it at a time."""
 
-    memory_budget_bytes: Annotated[ByteSize, Field(ge=MIB)] = ByteSize(64 * MIB)
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that serve, at the same two ports. One is the service by itself; more are for machines with cores that
+    one process leaves idle (Linux). What bounds the service is shared out among them, at least the least to each."""
+    memory_budget_bytes: Annotated[ByteSize, Field(ge=MIB)] = Field(
+        default_factory=_default_memory, json_schema_extra={"shown": "`64 MiB` for each worker"}
+    )
     """Memory for all batches between the socket and their commit. What does not fit is not read: producers wait."""
     max_batch_bytes: Annotated[ByteSize, Field(ge=KIB, le=64 * MIB)] = ByteSize(4 * MIB)
     """Largest batch, serialized; gRPC's customary limit. At least 1 KiB, at most 64 MiB."""
@@ -152,7 +161,8 @@ class Batching(Group):
     copiers: Annotated[int, Field(ge=1, le=32)] = Field(
         default_factory=_default_copiers, json_schema_extra={"shown": "1; 2 from 4 cores on"}
     )
-    """Copiers: each commits groups of its own producers over two connections. One keeps two cores busy."""
+    """Copiers: each commits groups of its own producers over two connections. One keeps two cores busy. Every worker
+    has at least one."""
 
 
 class Models(Group):
@@ -317,8 +327,9 @@ class Settings(BaseSettings):
 
     def _too_small(self) -> list[Contradiction]:
         intake, batching, found = self.intake, self.batching, []
-        if intake.memory_budget_bytes < DEAREST_FORM * intake.max_batch_bytes:
-            rule = f"must be at least {DEAREST_FORM} × intake.max_batch_bytes, what one batch of map rows can take"
+        if intake.memory_budget_bytes < DEAREST_FORM * intake.max_batch_bytes * intake.workers:
+            least = f"{DEAREST_FORM} × intake.max_batch_bytes" + (" × intake.workers" if intake.workers > 1 else "")
+            rule = f"must be at least {least}, what one batch of map rows can take"
             found.append(Contradiction("intake.memory_budget_bytes", intake.memory_budget_bytes, rule))
         if batching.group_max_bytes < intake.max_batch_bytes:
             rule = "must be at least intake.max_batch_bytes, or the largest batch fits no group"

@@ -1,7 +1,7 @@
 """The environment variable of every setting.
 
-`HEADRACE_` + group + `_` + field: `database.url` is HEADRACE_DATABASE_URL. Two that are typed often have a short name
-as well. A secret may also be given as the name of a file that holds it: HEADRACE_DATABASE_URL_FILE, as container
+`HEADRACE_` + group + `_` + field: `database.url` is HEADRACE_DATABASE_URL. Those that are typed often have a short
+name as well. A secret may also be given as the name of a file that holds it: HEADRACE_DATABASE_URL_FILE, as container
 platforms mount them.
 """
 
@@ -16,7 +16,11 @@ from headrace_server.config.settings import Settings
 PREFIX = "HEADRACE_"
 FILE_SUFFIX = "_FILE"
 
-SHORT_NAMES = {"listen.insecure": "HEADRACE_INSECURE", "database.data_dir": "HEADRACE_DATA_DIR"}
+SHORT_NAMES = {
+    "listen.insecure": "HEADRACE_INSECURE",
+    "database.data_dir": "HEADRACE_DATA_DIR",
+    "intake.workers": "HEADRACE_WORKERS",
+}
 
 # Names under our prefix that are no settings of the service.
 CONFIG_FILE = "HEADRACE_CONFIG"

@@ -1,6 +1,6 @@
 """What operators and their machines look at: liveness, readiness, metrics, and a page that says what this is."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from html import escape
 
 from starlette.requests import Request
@@ -34,6 +34,10 @@ PAGE = """\
 """
 
 
+# Shows metrics, in the best format that an Accept header admits: the text, and its content type.
+Render = Callable[[str], Awaitable[tuple[bytes, str]]]
+
+
 class Operations:
     """The routes that take nothing.
 
@@ -42,10 +46,19 @@ class Operations:
         ready: Whether calls are welcome.
         version: Of the service.
         grpc_address: Of the other door, for people.
+        render_all: Shows the metrics of all workers, in place of this process's own. Default: it is the only one.
     """
 
-    def __init__(self, metrics: Metrics, ready: Callable[[], bool], version: str, grpc_address: str) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        ready: Callable[[], bool],
+        version: str,
+        grpc_address: str,
+        render_all: Render | None = None,
+    ) -> None:
         self._metrics = metrics
+        self._render_all = render_all
         self._ready = ready
         self._version = version
         self._grpc_address = grpc_address
@@ -65,5 +78,9 @@ class Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Show the metrics."""
-        text, content_type = self._metrics.render(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        if self._render_all is not None:
+            text, content_type = await self._render_all(accept)
+        else:
+            text, content_type = self._metrics.render(accept)
         return Response(text, headers={"Content-Type": content_type})

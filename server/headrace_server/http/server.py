@@ -35,6 +35,7 @@ class HttpServer:
         port: TCP port; 0 takes a free one.
         max_connections: Further ones are answered 503.
         grace_s: Longest wait for open requests after `stop`.
+        shares_port: Whether other processes listen at the port, too: the workers of one service.
         tls: Context to speak TLS with; None: plaintext.
     """
 
@@ -46,10 +47,12 @@ class HttpServer:
         port: int,
         max_connections: int,
         grace_s: float,
+        shares_port: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
         self._port = port
+        self._shares_port = shares_port
         self._socket: socket.socket | None = None
         self._server = _Guest(
             uvicorn.Config(
@@ -77,7 +80,9 @@ class HttpServer:
         """
         try:
             family = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0][0]
-            self._socket = socket.create_server((self._host, self._port), family=family, backlog=BACKLOG)
+            self._socket = socket.create_server(
+                (self._host, self._port), family=family, backlog=BACKLOG, reuse_port=self._shares_port
+            )
         except OSError as error:
             raise ListenError(
                 f"the HTTP door cannot listen at {self._host}:{self._port} ({error.strerror}): choose another address"

@@ -12,9 +12,19 @@ from grpc.aio import ServerInterceptor
 from headrace_server.config import Intake
 
 
-def make_server(settings: Intake, interceptors: Sequence[ServerInterceptor]) -> grpc.aio.Server:
-    """Make the server, without services and ports yet."""
-    return grpc.aio.server(interceptors=list(interceptors), options=list(_options(settings).items()))
+def make_server(
+    settings: Intake, interceptors: Sequence[ServerInterceptor], *, shares_port: bool = False
+) -> grpc.aio.Server:
+    """Make the server, without services and ports yet.
+
+    Args:
+        settings: Its limits.
+        interceptors: What happens around its calls.
+        shares_port: Whether other processes listen at its port, too: the workers of one service.
+    """
+    # Off by itself: a second service on our port must fail, not share it.
+    options = _options(settings) | {"grpc.so_reuseport": int(shares_port)}
+    return grpc.aio.server(interceptors=list(interceptors), options=list(options.items()))
 
 
 def _options(settings: Intake) -> dict[str, int]:
@@ -30,8 +40,6 @@ def _options(settings: Intake) -> dict[str, int]:
         # What a stream may send before its next message is asked for: with the default of 64 KiB a thousand streams
         # hold 60 MB more. It is no slower over 200 ms there and back: what is asked for has a window of its own size.
         "grpc.http2.lookahead_bytes": 16 * 1024,
-        # The second process on our port must fail, not share it.
-        "grpc.so_reuseport": 0,
         "grpc.server_handshake_timeout_ms": 10_000,
         "grpc.keepalive_time_ms": 60_000,
         "grpc.keepalive_timeout_ms": 20_000,

@@ -23,7 +23,11 @@ FIRST = ("timestamp", "level", "event", "logger")
 
 
 def configure(
-    *, level: str = "info", form: Literal["auto", "console", "json"] = "auto", stream: TextIO | None = None
+    *,
+    level: str = "info",
+    form: Literal["auto", "console", "json"] = "auto",
+    stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
     """Set up logging of the process; may be called again.
 
@@ -31,10 +35,12 @@ def configure(
         level: Least severe level that is written: debug, info, warning or error.
         form: What lines look like; auto is console on a terminal and json elsewhere.
         stream: Where they go. Default: standard error.
+        worker: Number of this worker, said in every line. Default: the service is one process.
     """
     stream = stream or sys.stderr
     as_json = form == "json" or (form == "auto" and not stream.isatty())
     common: list[Processor] = [
+        *([] if worker is None else [_said_by(worker)]),
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -80,6 +86,10 @@ def _console(stream: TextIO) -> list[Processor]:
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
         )
     ]
+
+
+def _said_by(worker: int) -> Processor:
+    return lambda _, __, entry: {"worker": worker, **entry}
 
 
 def _json() -> list[Processor]:

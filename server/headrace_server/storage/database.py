@@ -1,7 +1,8 @@
 """The database the service writes to: its own embedded one, or the server it was given; looked over and migrated.
 
 In: the settings. Out: a `Database` whose `connect` opens connections that all promise the same (storage/pool.py). When
-the block ends an embedded database is stopped; a given server is left alone.
+the block ends an embedded database is stopped; a given server is left alone. Who only keeps the database up, for other
+processes to work with, asks for a `Ground`: it is a URL, and holds no connection.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import structlog
 from headrace_server.config import Database as DatabaseSettings
 from headrace_server.config import Queries
 from headrace_server.storage import edition, migrate, pool
-from headrace_server.storage.embedded import EmbeddedDatabase, EmbeddedSettings
+from headrace_server.storage.embedded import MAX_CONNECTIONS, EmbeddedDatabase, EmbeddedSettings
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,21 @@ class Database:
 PROBE_TIMEOUT_S = 5.0
 
 
+@dataclass(frozen=True)
+class Ground:
+    """Where a database is that runs.
+
+    Attributes:
+        url: Its URL, with what secrets it takes.
+        place: The URL without its secrets, for logs and people.
+        embedded: The embedded database, if it is one: it wants to be supervised.
+    """
+
+    url: str
+    place: str
+    embedded: EmbeddedDatabase | None
+
+
 @asynccontextmanager
 async def open_database(
     settings: DatabaseSettings, instance: str, queries: Queries | None = None
@@ -66,32 +82,72 @@ async def open_database(
         UnsuitableDatabaseError: The server cannot be used; the text says what is missing.
         OSError: The server cannot be reached.
     """
-    queries = queries or Queries()
+    async with (
+        standing_database(settings) as ground,
+        _open(ground, settings, queries or Queries(), instance) as database,
+    ):
+        yield database
+
+
+@asynccontextmanager
+async def standing_database(settings: DatabaseSettings, *, max_connections: int = 0) -> AsyncIterator[Ground]:
+    """Bring the embedded database up, and stop it after the block; a given server is taken to be up.
+
+    Args:
+        settings: Which one.
+        max_connections: Connections that an embedded database has to take at least; what it always takes by default.
+
+    Raises:
+        EmbeddedDatabaseError: The embedded database cannot be had; the text says what to do.
+    """
     if settings.url is not None:
-        async with _open(settings.url.get_secret_value(), settings, queries, instance, None) as database:
-            yield database
+        yield Ground(settings.url.get_secret_value(), settings.place, None)
         return
+    more = {"max_connections": str(max_connections)} if max_connections > MAX_CONNECTIONS else {}
     embedded = EmbeddedDatabase(
         EmbeddedSettings(
             data_dir=settings.data_dir,
             port=settings.port,
             runtime_dir=settings.runtime_dir,
             ballast_bytes=settings.ballast_bytes,
+            server_settings=more,
         ),
         on_event=lambda name, facts: log.info(name, **facts),
     )
     await embedded.start()
     try:
-        async with _open(embedded.url, settings, queries, instance, embedded) as database:
-            yield database
+        yield Ground(embedded.url, settings.place, embedded)
     finally:
         await asyncio.shield(embedded.stop())
 
 
+async def look_over(connection: asyncpg.Connection, settings: DatabaseSettings, place: str) -> edition.Edition:
+    """See that the database can be used, and bring headrace's schema in it up to date.
+
+    Args:
+        connection: In no transaction.
+        settings: What is allowed.
+        place: Where it is, for the log.
+
+    Raises:
+        UnsuitableDatabaseError: It cannot be used; the text says what is missing.
+    """
+    found = await edition.probe(connection, allow_fsync_off=settings.allow_fsync_off)
+    applied = await migrate.migrate(connection)
+    log.info(
+        "database_ready",
+        place=place,
+        postgres=found.postgres,
+        timescaledb=".".join(map(str, found.timescaledb)),
+        edition="community" if found.community else "apache",
+        migrated=applied,
+    )
+    return found
+
+
 @asynccontextmanager
-async def _open(
-    url: str, settings: DatabaseSettings, queries: Queries, instance: str, embedded: EmbeddedDatabase | None
-) -> AsyncIterator[Database]:
+async def _open(ground: Ground, settings: DatabaseSettings, queries: Queries, instance: str) -> AsyncIterator[Database]:
+    url = ground.url
     connect = partial(
         pool.connect,
         url,
@@ -101,18 +157,9 @@ async def _open(
     )
     connection = await connect()
     try:
-        found = await edition.probe(connection, allow_fsync_off=settings.allow_fsync_off)
-        applied = await migrate.migrate(connection)
+        found = await look_over(connection, settings, ground.place)
     finally:
         await connection.close()
-    log.info(
-        "database_ready",
-        place="embedded" if embedded else settings.place,
-        postgres=found.postgres,
-        timescaledb=".".join(map(str, found.timescaledb)),
-        edition="community" if found.community else "apache",
-        migrated=applied,
-    )
     connections = await pool.create_pool(
         url,
         instance=instance,
@@ -128,7 +175,7 @@ async def _open(
         connect_timeout_s=settings.connect_timeout_s,
     )
     try:
-        yield Database(connect, connections, reading, found, embedded)
+        yield Database(connect, connections, reading, found, ground.embedded)
     finally:
         connections.terminate()
         reading.terminate()

@@ -1,5 +1,6 @@
 """The embedded database: a private PostgreSQL with TimescaleDB that the service finds or makes, owns, and stops."""
 
+from headrace_server.storage.embedded.configuration import MAX_CONNECTIONS
 from headrace_server.storage.embedded.database import EmbeddedDatabase
 from headrace_server.storage.embedded.diagnosis import Finding, diagnose
 from headrace_server.storage.embedded.errors import (
@@ -16,6 +17,7 @@ from headrace_server.storage.embedded.location import EmbeddedLocation, locate
 from headrace_server.storage.embedded.settings import EmbeddedSettings
 
 __all__ = [
+    "MAX_CONNECTIONS",
     "DataDirectoryError",
     "DataDirectoryInUseError",
     "EmbeddedDatabase",

@@ -20,6 +20,7 @@ LARGEST_SHARED_BUFFERS = 512 * MIB
 SMALLEST_SHARED_BUFFERS = 32 * MIB
 # Docker gives 64 MB by default, which one parallel hash join can use up.
 SMALLEST_SHARED_MEMORY = 256 * MIB
+MAX_CONNECTIONS = 100
 
 # Locally the folder's mode decides who reaches the socket; over TCP the password does.
 CLIENT_AUTHENTICATION = f"""\
@@ -70,7 +71,7 @@ def configuration(
         "port": str(port),
         "unix_socket_directories": f'"{directory.socket_folder}"',  # a list; the quotes keep a comma in the name
         "unix_socket_permissions": "0700",
-        "max_connections": "100",
+        "max_connections": str(MAX_CONNECTIONS),
         "password_encryption": "scram-sha-256",
         # TimescaleDB; its telemetry would call home
         "shared_preload_libraries": "timescaledb",

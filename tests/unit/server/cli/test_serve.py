@@ -53,6 +53,12 @@ def test_flags_become_settings_and_the_loop_is_uvloop(headrace, app, tmp_path):
     assert isinstance(app.loop, uvloop.Loop)
 
 
+def test_workers_are_asked_for_by_flag_or_variable(headrace, monkeypatch):
+    assert "workers = 3  # flag for intake.workers" in headrace("serve", "--workers", 3, "--print-config").output
+    monkeypatch.setenv("HEADRACE_WORKERS", "2")
+    assert "workers = 2  # HEADRACE_WORKERS" in headrace("serve", "--print-config").output
+
+
 def test_without_flags_the_file_holds(headrace, app, tmp_path):
     (tmp_path / "headrace.toml").write_text("[listen]\ninsecure = true\n[models]\ninfer = true\n")
     assert headrace("serve").exit_code == 0

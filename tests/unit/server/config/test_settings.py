@@ -18,6 +18,11 @@ def test_a_topic_s_group_says_what_is_read_into_what():
     assert Kafka(topic="t", group="mine").reading_group == "mine"
 
 
+def test_without_a_word_the_memory_grows_with_the_workers():
+    assert Intake().memory_budget_bytes == 64 * 2**20
+    assert Intake(workers=4).memory_budget_bytes == 4 * 64 * 2**20
+
+
 def test_settings_are_frozen():
     settings = Settings()
     with pytest.raises(ValidationError, match="frozen"):
@@ -42,6 +47,7 @@ def test_anything_but_loopback_is_refused_at_either_door(door, host):
     ("groups", "key"),
     [
         ({"intake": Intake(max_batch_bytes=16 * 2**20)}, "intake.memory_budget_bytes"),
+        ({"intake": Intake(workers=3, memory_budget_bytes=128 * 2**20)}, "intake.memory_budget_bytes"),
         ({"batching": Batching(group_max_bytes=2**20)}, "batching.group_max_bytes"),
         ({"batching": Batching(group_max_rows=10)}, "batching.group_max_rows"),
         ({"intake": Intake(max_batch_rows=100)}, "suggest.batch_rows"),

@@ -44,6 +44,14 @@ def test_our_lines_and_a_library_s_come_out_as_one_json_object_each():
     assert (library["event"], library["level"], library["logger"]) == ("lost one of 3", "warning", "grpc")
 
 
+def test_a_worker_says_in_every_line_which_it_is():
+    stream = io.StringIO()
+    logs.configure(stream=stream, worker=3)
+    structlog.get_logger("headrace_server.app").info("serving")
+    logging.getLogger("grpc").warning("lost")
+    assert [line["worker"] for line in written(stream)] == [3, 3]
+
+
 def test_an_exception_keeps_to_its_line_and_shows_no_local_variables():
     stream = io.StringIO()
     logs.configure(stream=stream)
