@@ -28,6 +28,7 @@ MOST_PASSES = 12
 STALL_S = 300.0
 MOST_GROWN_BYTES = 96 << 20  # the budget of 64 MiB, and what allocators keep
 EARLY_ACK_S = 0.05  # an ack that did not wait for the COMMIT is with its producer by then
+WORKERS_END_S = 5.0
 STEP_COMES_S = 10.0  # a replica that nobody sends late rows to never settles any: then it is killed where it is
 
 Deal = Callable[[System, Random], AbstractAsyncContextManager[float]]
@@ -42,6 +43,7 @@ class Fault:
         what: What happens, for the table.
         deal: Deals it; gives the moment from which recovery counts.
         replicas: Replicas of the service that it needs.
+        workers: Processes of each, beside their parent where they are more than one.
         cycles: How often it is dealt in the full form.
         every_lane: Whether a producer has recovered only when its events and its late rows have, each on its stream.
         small_disk_of: Who is to lie on a small disk of its own: "database", "spool", or nobody.
@@ -52,6 +54,7 @@ class Fault:
     what: str
     deal: Deal
     replicas: int = 1
+    workers: int = 1
     cycles: int = 20
     every_lane: bool = False
     small_disk_of: str = ""
@@ -65,6 +68,36 @@ async def kill_service(system: System, random: Random) -> AsyncIterator[float]:
     async with replica.lock:
         moment = time.monotonic()
         replica.process.kill()
+        await replica.restart()
+    yield moment
+
+
+@asynccontextmanager
+async def kill_worker(system: System, random: Random) -> AsyncIterator[float]:
+    """Kill -9 of the worker that most producers are connected to; its parent starts another."""
+    replica = random.choice(system.replicas)
+    async with replica.lock:
+        port = int(replica.process.grpc.rpartition(":")[2])
+        workers = replica.workers
+        busiest = max(
+            workers, key=lambda worker: sum(each.laddr.port == port for each in worker.net_connections("tcp"))
+        )
+        moment = time.monotonic()
+        busiest.kill()
+    yield moment
+
+
+@asynccontextmanager
+async def kill_parent(system: System, random: Random) -> AsyncIterator[float]:
+    """Kill -9 of the parent of the workers, who have to go with it."""
+    replica = random.choice(system.replicas)
+    async with replica.lock:
+        workers = replica.workers
+        moment = time.monotonic()
+        replica.process.kill()
+        _, left = await asyncio.to_thread(psutil.wait_procs, workers, WORKERS_END_S)
+        if left:
+            system.complaints.append(f"{len(left)} workers outlived their parent")
         await replica.restart()
     yield moment
 
@@ -468,6 +501,12 @@ REPLICATED = (
     ),
 )
 
+WITH_WORKERS = (
+    Fault("kill-worker", "kill -9 of one worker of two, which their parent replaces", kill_worker, workers=2),
+    Fault("kill-parent", "kill -9 of the parent of two workers", kill_parent, workers=2),
+    Fault("stop-parent", "SIGTERM to the parent of two workers, then a new one", stop_service, workers=2),
+)
+
 
 @asynccontextmanager
 async def compound(system: System, random: Random) -> AsyncIterator[float]:
@@ -487,4 +526,4 @@ async def compound(system: System, random: Random) -> AsyncIterator[float]:
 COMPOUND = Fault(
     "compound", "two or three of the above at the same time, two replicas", compound, replicas=2, cycles=150
 )
-FAULTS = {fault.name: fault for fault in (*SINGLE, *LONG, *DEAR, *REPLICATED, COMPOUND)}
+FAULTS = {fault.name: fault for fault in (*SINGLE, *LONG, *DEAR, *REPLICATED, *WITH_WORKERS, COMPOUND)}

@@ -84,6 +84,7 @@ class Run:
             folder,
             seed=str(self.seed),
             replicas=replicas,
+            workers=max(fault.workers for fault in self.faults),
             producers=self.producers,
             spool=(spool_disk or folder) / "spool" if self.faults[0].spools else None,
         ) as system:

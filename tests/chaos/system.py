@@ -19,6 +19,8 @@ from math import inf
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
+
 import headrace
 from chaos.oracle import Oracle
 from chaos.rows import MODELS, SCHEMA, UNARY
@@ -44,11 +46,12 @@ class Replica:
 
     process: ServiceProcess
 
-    def __init__(self, door: TcpProxy, line: TcpProxy, database_url: str, log: Path) -> None:
+    def __init__(self, door: TcpProxy, line: TcpProxy, database_url: str, log: Path, workers: int = 1) -> None:
         self.door = door
         self.line = line
         self.lock = asyncio.Lock()
         self._log = log
+        self._workers = workers
         url = urlsplit(database_url)
         self._url = f"postgresql://{url.username}@127.0.0.1:{line.port}{url.path}?sslmode=disable"
         self._life = AsyncExitStack()
@@ -59,6 +62,7 @@ class Replica:
             while True:
                 running = running_service(
                     self._url,
+                    *("--workers", str(self._workers)),
                     module="chaos.armed_service",
                     cwd=TESTS,
                     tell=self._note,
@@ -85,6 +89,11 @@ class Replica:
     async def end(self) -> None:
         """Be rid of the process."""
         await self._life.aclose()
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """Its workers, if it has any."""
+        return psutil.Process(self.process.process.pid).children()
 
     def arm(self, step: str, number: signal.Signals, passes: int) -> None:
         """Have it strike itself when it reaches the step for the n-th time from now."""
@@ -236,7 +245,14 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    cluster: TimescaleCluster, folder: Path, *, seed: str, replicas: int, producers: int, spool: Path | None = None
+    cluster: TimescaleCluster,
+    folder: Path,
+    *,
+    seed: str,
+    replicas: int,
+    producers: int,
+    workers: int = 1,
+    spool: Path | None = None,
 ) -> AsyncIterator[System]:
     """Run everything on a new database; rows flow when the block begins."""
     async with AsyncExitStack() as stack:
@@ -247,7 +263,7 @@ async def running_system(
         for _ in range(replicas):
             line = await stack.enter_async_context(tcp_proxy(socket))
             door = await stack.enter_async_context(tcp_proxy(("127.0.0.1", 0)))
-            replica = Replica(door, line, url, folder / "services.log")
+            replica = Replica(door, line, url, folder / "services.log", workers)
             stack.push_async_callback(replica.end)
             await replica.start()
             members.append(replica)
