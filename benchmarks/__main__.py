@@ -21,7 +21,19 @@ from benchmarks.scale import FULL, NORMAL, QUICK, Scale
 from benchmarks.targets import held_against
 
 PARTS = (
-    *("columns", "forms", "peers", "repeats", "log_calls", "busy_thread", "streams", "ack", "service_cpu", "memory"),
+    *(
+        "columns",
+        "forms",
+        "peers",
+        "repeats",
+        "log_calls",
+        "busy_thread",
+        "streams",
+        "ack",
+        "service_cpu",
+        "memory",
+        "workers",
+    ),
 )
 SWEEPS = ("growth", "width", "late_labels")
 

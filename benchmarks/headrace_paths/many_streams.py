@@ -1,8 +1,8 @@
 """A client process that holds many streams open and sends on all of them when it is told to.
 
-`python -m benchmarks.headrace_paths.many_streams ADDRESS FILE STREAMS BATCHES`: FILE holds serialized batches (pickled
-list of bytes), which the streams take in turns. It says `ready` when every stream is open, waits for a line on its
-standard input, sends BATCHES on each stream, and says `done` when all are acknowledged.
+`python -m benchmarks.headrace_paths.many_streams ADDRESS FILE STREAMS BATCHES STREAMS_A_CONNECTION`: FILE holds
+serialized batches (pickled list of bytes), which the streams take in turns. It says `ready` when every stream is open,
+waits for a line on its standard input, sends BATCHES on each stream, and says `done` when all are acknowledged.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ import uvloop
 from benchmarks.headrace_paths.wire_stream import METHOD, OPTIONS
 from headrace.encoding import wire
 from headrace.v1 import ingest_service_pb2
-
-STREAMS_A_CONNECTION = 100
 
 
 class OpenStream:
@@ -58,12 +56,12 @@ class OpenStream:
             await self._call.write(wire.enveloped(wire.with_seq(body, seq)))
 
 
-async def _run(address: str, bodies: list[bytes], streams: int, batches: int) -> None:
+async def _run(address: str, bodies: list[bytes], streams: int, batches: int, a_connection: int) -> None:
     channels = [
         grpc.aio.insecure_channel(address, options=(*OPTIONS, ("grpc.use_local_subchannel_pool", 1)))
-        for _ in range(-(-streams // STREAMS_A_CONNECTION))
+        for _ in range(-(-streams // a_connection))
     ]
-    opened = await asyncio.gather(*(OpenStream.on(channels[n // STREAMS_A_CONNECTION]) for n in range(streams)))
+    opened = await asyncio.gather(*(OpenStream.on(channels[n // a_connection]) for n in range(streams)))
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     shares = [[bodies[(n + k) % len(bodies)] for k in range(batches)] for n in range(streams)]
@@ -75,4 +73,4 @@ async def _run(address: str, bodies: list[bytes], streams: int, batches: int) ->
 
 
 if __name__ == "__main__":
-    uvloop.run(_run(sys.argv[1], pickle.loads(Path(sys.argv[2]).read_bytes()), int(sys.argv[3]), int(sys.argv[4])))
+    uvloop.run(_run(sys.argv[1], pickle.loads(Path(sys.argv[2]).read_bytes()), *map(int, sys.argv[3:6])))

@@ -16,6 +16,11 @@ class StreamClients:
     def __init__(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         self._processes = processes
 
+    @property
+    def pids(self) -> list[int]:
+        """Their processes."""
+        return [process.pid for process in self._processes]
+
     def begin(self) -> None:
         """Have them send."""
         for process in self._processes:
@@ -41,13 +46,21 @@ def _expect(process: subprocess.Popen[str], word: str) -> None:
 
 @contextmanager
 def stream_clients(
-    address: str, folder: Path, bodies: Sequence[bytes], *, streams: int, batches: int, processes: int
+    address: str,
+    folder: Path,
+    bodies: Sequence[bytes],
+    *,
+    streams: int,
+    batches: int,
+    processes: int,
+    streams_a_connection: int = 100,
 ) -> Iterator[StreamClients]:
     """Start clients that share so many streams, each of which will send so many batches."""
     file = folder / "batches"
     file.write_bytes(pickle.dumps(list(bodies)))
     module = "benchmarks.headrace_paths.many_streams"
-    command = [sys.executable, "-m", module, address, str(file), str(streams // processes), str(batches)]
+    numbers = map(str, (streams // processes, batches, streams_a_connection))
+    command = [sys.executable, "-m", module, address, str(file), *numbers]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
