@@ -1,8 +1,9 @@
 """The workers of a service: each kept running, all stopped together.
 
 A worker that ends is started again, after a pause that grows while it keeps ending; the others serve meanwhile, and
-clients of the one that is gone connect again, to them. Only when none serves and none comes up is there no use in
-going on: then the parent ends, with what the worker said. A worker that says at the service's first start what keeps it
+clients of the one that is gone connect again, to them. When none serves any more, those that had served are started at
+once. Only when none serves and none comes up is there no use in going on: then the parent ends, with what the worker
+said. A worker that says at the service's first start what keeps it
 from serving (a certificate, the database) would say it again, so that ends the parent at once.
 """
 
@@ -61,6 +62,7 @@ class Crew:
         self._assignments = assignments
         self._workers: dict[int, Worker] = {}
         self._stopping = asyncio.Event()
+        self._none_serves = asyncio.Event()
         self.all_serve = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,6 +78,7 @@ class Crew:
     def stop(self) -> None:
         """Pass on SIGTERM: the first drains the workers, a second ends them at once. None is started any more."""
         self._stopping.set()
+        self._none_serves.set()  # wakes those that rest
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -97,7 +100,8 @@ class Crew:
             self._require_hope(ended, failed_starts)
             pause_s = pauses.after(monotonic() - began)
             log.warning("worker_ended", worker=assignment.number, why=ended.why, restart_in_s=pause_s)
-            await self._rest(pause_s)
+            # What failed to start would fail again; what served and is the last of all has nobody to leave clients to.
+            await _rest(pause_s, self._none_serves if ended.served else self._stopping)
 
     async def _live(self, assignment: Assignment) -> _End:
         """Start a worker and wait for its end."""
@@ -112,8 +116,12 @@ class Crew:
             return _End(worker.serves, worker.failure, code)
         finally:
             del self._workers[assignment.number]
+            if not any(worker.serves for worker in self._workers.values()):
+                self._none_serves.set()
 
     def _note_serving(self) -> None:
+        if not self._stopping.is_set():
+            self._none_serves.clear()
         serving = sum(worker.serves for worker in self._workers.values())
         if serving == len(self._assignments):
             self.all_serve.set()
@@ -126,7 +134,9 @@ class Crew:
         if failed_starts >= MOST_FAILED_STARTS and (is_first_start or is_alone):
             raise NoWorkerServesError(f"{ended.why} ({failed_starts} times in a row)")
 
-    async def _rest(self, pause_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await self._stopping.wait()
+
+async def _rest(pause_s: float, called: asyncio.Event) -> None:
+    """Wait, or until called."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause_s):
+            await called.wait()

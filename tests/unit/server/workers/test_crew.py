@@ -85,6 +85,24 @@ async def test_a_worker_that_ends_is_started_again(crew_of, tmp_path):
     await running
 
 
+async def test_the_last_worker_that_served_ends_every_rest(crew_of, tmp_path, monkeypatch):
+    path = tmp_path / "lives"
+    crew = crew_of(SERVES_ONCE.format(path=str(path)))
+    monkeypatch.setattr(pauses, "FIRST_PAUSE_S", 3_600.0)
+    running = asyncio.create_task(ended(crew))
+
+    async def lives(count: int) -> None:
+        async with asyncio.timeout(30):
+            while not path.exists() or path.read_text().count("x") < count:
+                await asyncio.sleep(0.01)
+
+    await lives(2)  # of one of them the first life is over: it rests
+    crew.kill()
+    await lives(4)
+    crew.stop()
+    await running
+
+
 async def test_what_a_worker_says_keeps_it_from_serving_ends_the_first_start_at_once(crew_of):
     with pytest.raises(ExceptionGroup) as raised:
         await ended(crew_of(FAILS))
