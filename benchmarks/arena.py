@@ -28,7 +28,7 @@ from headrace_server.storage.embedded import EmbeddedSettings, locate
 
 Returned = TypeVar("Returned")
 
-COUNTED_WITHIN_S, LOOK_S = 120.0, 0.25
+COUNTED_WITHIN_S, LOOK_S = 600.0, 0.25
 
 
 @dataclass(frozen=True)

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import asyncpg
 
-from support.resending_client import ResendingClient, batches, sent_by
+from support.producers import acked, assert_stored_once, producers
+from support.resending_client import sent_by
 from support.service import running_service
 from support.timescale import TimescaleCluster
 from support.wire_client import wire_client
 
 PRODUCERS, BATCHES, ROWS = 4, 60, 200
-
-
-def producers(*addresses: str) -> list[ResendingClient]:
-    """Producers that send to the addresses, one after the other when one fails."""
-    turns = iter(range(1_000_000))
-    return [
-        ResendingClient(lambda: addresses[next(turns) % len(addresses)], batches(number, BATCHES, ROWS))
-        for number in range(PRODUCERS)
-    ]
-
-
-async def acked(clients: Sequence[ResendingClient], count: int) -> None:
-    """Wait until so many batches are acked."""
-    async with asyncio.timeout(30):
-        while sum(client.acked for client in clients) < count:
-            await asyncio.sleep(0.005)
-
-
-async def assert_stored_once(database: asyncpg.Connection, clients: Sequence[ResendingClient]) -> None:
-    total = PRODUCERS * BATCHES * ROWS
-    assert await database.fetchval("SELECT count(*) FROM main.flight_delay") == total
-    assert await database.fetchval("SELECT count(DISTINCT event_id) FROM main.flight_delay") == total
-    assert sum(client.stored for client in clients) == total
-    assert await database.fetchval("SELECT count(*) FROM headrace.dead_letters") == 0
+TOTAL = PRODUCERS * BATCHES * ROWS
+LOAD = {"count": PRODUCERS, "batches_each": BATCHES, "rows": ROWS}
 
 
 async def test_the_service_killed_under_load(database_url: str, grpc_port: int, database: asyncpg.Connection) -> None:
-    clients = producers(f"127.0.0.1:{grpc_port}")
+    clients = producers(f"127.0.0.1:{grpc_port}", **LOAD)
     async with running_service(database_url, grpc_port=grpc_port) as first:
         async with wire_client(first.grpc) as client:
             await client.register()
@@ -51,14 +29,14 @@ async def test_the_service_killed_under_load(database_url: str, grpc_port: int, 
     async with running_service(database_url, grpc_port=grpc_port):
         await sending
     assert sum(client.sessions for client in clients) > PRODUCERS, "it was killed after everything was acked"
-    await assert_stored_once(database, clients)
+    await assert_stored_once(database, clients, TOTAL)
 
 
 async def test_the_database_killed_under_load_while_the_streams_stay_open(
     database_url: str, timescale: TimescaleCluster
 ) -> None:
     async with running_service(database_url) as service:
-        clients = producers(service.grpc)
+        clients = producers(service.grpc, **LOAD)
         async with wire_client(service.grpc) as client:
             await client.register()
         sending = asyncio.create_task(sent_by(clients))
@@ -70,7 +48,7 @@ async def test_the_database_killed_under_load_while_the_streams_stay_open(
         await service.logged("database_available")
     assert [client.sessions for client in clients] == [1] * PRODUCERS
     connection = await asyncpg.connect(database_url)
-    await assert_stored_once(connection, clients)
+    await assert_stored_once(connection, clients, TOTAL)
     await connection.close()
 
 
@@ -78,7 +56,7 @@ async def test_every_session_of_the_database_terminated_under_load(
     database_url: str, database: asyncpg.Connection
 ) -> None:
     async with running_service(database_url) as service:
-        clients = producers(service.grpc)
+        clients = producers(service.grpc, **LOAD)
         async with wire_client(service.grpc) as client:
             await client.register()
         sending = asyncio.create_task(sent_by(clients))
@@ -88,4 +66,4 @@ async def test_every_session_of_the_database_terminated_under_load(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'headrace/%'"
             )
         await sending
-    await assert_stored_once(database, clients)
+    await assert_stored_once(database, clients, TOTAL)

@@ -9,7 +9,7 @@ import signal
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace_server.storage.embedded import EmbeddedSettings, locate
+from support.producers import acked, assert_stored_once, producers
 from support.resending_client import ResendingClient, batches, sent_by
 from support.service import ServiceProcess, running_service
 from support.timescale import reachable_folder
@@ -25,30 +26,15 @@ from support.wire_client import events, json_batch, wire_client
 
 # So many that the kernel's choice leaves no worker without any: once in 30,000 times.
 PRODUCERS, BATCHES, ROWS = 16, 20, 200
+TOTAL = PRODUCERS * BATCHES * ROWS
+LOAD = {"count": PRODUCERS, "batches_each": BATCHES, "rows": ROWS}
 TWO = ("--workers", "2")
 
 
-def producers(*addresses: str) -> list[ResendingClient]:
-    """Producers, each over connections of its own, that send to the addresses in turn when one fails."""
-    turns = iter(range(1_000_000))
-    return [
-        ResendingClient(lambda: addresses[next(turns) % len(addresses)], batches(number, BATCHES, ROWS))
-        for number in range(PRODUCERS)
-    ]
-
-
-async def acked(clients: Sequence[ResendingClient], count: int) -> None:
-    """Wait until so many batches are acked."""
-    async with asyncio.timeout(60):
-        while sum(client.acked for client in clients) < count:
-            await asyncio.sleep(0.005)
-
-
-async def assert_stored_once(database: asyncpg.Connection, clients: Sequence[ResendingClient]) -> None:
-    total = PRODUCERS * BATCHES * ROWS
-    assert await database.fetchval("SELECT count(*) FROM main.flight_delay") == total
-    assert await database.fetchval("SELECT count(DISTINCT event_id) FROM main.flight_delay") == total
-    assert sum(client.stored for client in clients) == total
+async def register(service: ServiceProcess) -> None:
+    """Register the flights' model."""
+    async with wire_client(service.grpc) as client:
+        await client.register()
 
 
 def workers_of(service: ServiceProcess) -> list[psutil.Process]:
@@ -91,15 +77,14 @@ async def test_rows_that_come_in_by_two_workers_are_stored_once_and_counted_by_b
     database_url: str, database: asyncpg.Connection
 ) -> None:
     async with running_service(database_url, *TWO) as service:
-        clients = producers(service.grpc)
-        async with wire_client(service.grpc) as client:
-            await client.register()
+        clients = producers(service.grpc, **LOAD)
+        await register(service)
         await sent_by(clients)
         rows = await by_worker(service, "headrace_rows_acked_total")
         assert await by_worker(service, "headrace_worker_up") == {"0": 1.0, "1": 1.0}
     assert all(rows.values())
-    assert sum(rows.values()) == PRODUCERS * BATCHES * ROWS
-    await assert_stored_once(database, clients)
+    assert sum(rows.values()) == TOTAL
+    await assert_stored_once(database, clients, TOTAL)
     serving = [line for line in service.logs if line["event"] == "serving"]
     assert [line["workers"] for line in serving] == [2]
 
@@ -108,9 +93,8 @@ async def test_a_worker_killed_under_load_loses_and_doubles_nothing_and_comes_ba
     database_url: str, database: asyncpg.Connection
 ) -> None:
     async with running_service(database_url, *TWO) as service:
-        clients = producers(service.grpc)
-        async with wire_client(service.grpc) as client:
-            await client.register()
+        clients = producers(service.grpc, **LOAD)
+        await register(service)
         sending = asyncio.create_task(sent_by(clients))
         await acked(clients, PRODUCERS * BATCHES // 4)
         victim = workers_of(service)[0]
@@ -123,16 +107,15 @@ async def test_a_worker_killed_under_load_loses_and_doubles_nothing_and_comes_ba
         assert len(workers_of(service)) == 2
         assert victim.pid not in {worker.pid for worker in workers_of(service)}
     assert PRODUCERS < sum(client.sessions for client in clients) < 2 * PRODUCERS, "some moved over, some stayed"
-    await assert_stored_once(database, clients)
+    await assert_stored_once(database, clients, TOTAL)
 
 
 async def test_workers_are_gone_with_their_parent_and_the_ports_are_free(
     database_url: str, grpc_port: int, database: asyncpg.Connection
 ) -> None:
-    clients = producers(f"127.0.0.1:{grpc_port}")
+    clients = producers(f"127.0.0.1:{grpc_port}", **LOAD)
     async with running_service(database_url, *TWO, grpc_port=grpc_port) as first:
-        async with wire_client(first.grpc) as client:
-            await client.register()
+        await register(first)
         sending = asyncio.create_task(sent_by(clients))
         await acked(clients, PRODUCERS * BATCHES // 4)
         workers = workers_of(first)
@@ -142,7 +125,7 @@ async def test_workers_are_gone_with_their_parent_and_the_ports_are_free(
         assert len(gone) == 2
     async with running_service(database_url, *TWO, grpc_port=grpc_port):
         await sending
-    await assert_stored_once(database, clients)
+    await assert_stored_once(database, clients, TOTAL)
 
 
 async def test_sigterm_drains_the_workers_and_the_service_ends_well(
@@ -151,8 +134,7 @@ async def test_sigterm_drains_the_workers_and_the_service_ends_well(
     async with running_service(database_url, *TWO) as stopping, running_service(database_url) as staying:
         turns = iter([stopping.grpc] * PRODUCERS + [staying.grpc] * 1_000)
         clients = [ResendingClient(lambda: next(turns), batches(n, BATCHES, ROWS)) for n in range(PRODUCERS)]
-        async with wire_client(stopping.grpc) as client:
-            await client.register()
+        await register(stopping)
         sending = asyncio.create_task(sent_by(clients))
         await acked(clients, PRODUCERS * BATCHES // 4)
         workers = workers_of(stopping)
@@ -162,7 +144,7 @@ async def test_sigterm_drains_the_workers_and_the_service_ends_well(
         await sending
     assert not any(client.refusals for client in clients), "each was told to move over, none was cut off"
     assert stopping.logs[-1]["event"] == "stopped"
-    await assert_stored_once(database, clients)
+    await assert_stored_once(database, clients, TOTAL)
 
 
 async def test_a_second_signal_ends_the_workers_at_once(database_url: str) -> None:

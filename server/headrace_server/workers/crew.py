@@ -1,10 +1,10 @@
 """The workers of a service: each kept running, all stopped together.
 
 A worker that ends is started again, after a pause that grows while it keeps ending; the others serve meanwhile, and
-clients of the one that is gone connect again, to them. When none serves any more, those that had served are started at
-once. Only when none serves and none comes up is there no use in going on: then the parent ends, with what the worker
-said. A worker that says at the service's first start what keeps it
-from serving (a certificate, the database) would say it again, so that ends the parent at once.
+clients of the one that is gone connect again, to them. When the last that serves has ended, those that had served are
+started at once. Only when none serves and none comes up is there no use in going on: then the parent ends, with what
+the worker said. A worker that says at the service's first start what keeps it from serving (a certificate, the
+database) would say it again, so that ends the parent at once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Crew:
         self._assignments = assignments
         self._workers: dict[int, Worker] = {}
         self._stopping = asyncio.Event()
-        self._none_serves = asyncio.Event()
+        self._needed = asyncio.Event()  # set while none serves, and once it is over: nobody is to rest
         self.all_serve = asyncio.Event()
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Crew:
     def stop(self) -> None:
         """Pass on SIGTERM: the first drains the workers, a second ends them at once. None is started any more."""
         self._stopping.set()
-        self._none_serves.set()  # wakes those that rest
+        self._needed.set()
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -99,9 +99,9 @@ class Crew:
             failed_starts = 0 if ended.served else failed_starts + 1
             self._require_hope(ended, failed_starts)
             pause_s = pauses.after(monotonic() - began)
-            log.warning("worker_ended", worker=assignment.number, why=ended.why, restart_in_s=pause_s)
-            # What failed to start would fail again; what served and is the last of all has nobody to leave clients to.
-            await _rest(pause_s, self._none_serves if ended.served else self._stopping)
+            log.warning("worker_ended", worker=assignment.number, why=ended.why, restart_within_s=pause_s)
+            # Who had served is called when nobody is left to leave clients to; who failed to start would fail again.
+            await _rest(pause_s, self._needed if ended.served else self._stopping)
 
     async def _live(self, assignment: Assignment) -> _End:
         """Start a worker and wait for its end."""
@@ -117,11 +117,11 @@ class Crew:
         finally:
             del self._workers[assignment.number]
             if not any(worker.serves for worker in self._workers.values()):
-                self._none_serves.set()
+                self._needed.set()
 
     def _note_serving(self) -> None:
         if not self._stopping.is_set():
-            self._none_serves.clear()
+            self._needed.clear()
         serving = sum(worker.serves for worker in self._workers.values())
         if serving == len(self._assignments):
             self.all_serve.set()
