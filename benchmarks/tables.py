@@ -39,7 +39,11 @@ class Table:
         return int(arena.query(f"SELECT count(*) FROM {self.sql}"))
 
     def drop(self, arena: Arena) -> None:
-        """Give the disk back; nobody writes to it any more."""
+        """Give the disk back; nobody writes to it any more.
+
+        First everything is counted: of a table that is gone the service would look for the noted hours for ever.
+        """
+        arena.wait_until_counted()
         arena.execute(f"DROP TABLE {self.sql} CASCADE")
 
 
