@@ -138,7 +138,7 @@ hostile: .venv/fuzz/.installed ## strangers at the gRPC door: mutated HTTP/2, re
 	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: .venv/bench/.installed ## measure headrace beside its peers, in one run (a quarter of an hour; writes benchmarks/results)
+bench: .venv/bench/.installed ## measure headrace beside its peers, in one run (about an hour; writes benchmarks/results)
 	.venv/bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 labels-at-size: .venv/bench/.installed ## a million labels in random order, with and without times: states and rates (a few minutes)
