@@ -144,7 +144,7 @@ bench: .venv/bench/.installed ## measure headrace beside its peers, in one run (
 labels-at-size: .venv/bench/.installed ## a million labels in random order, with and without times: states and rates (a few minutes)
 	.venv/bench/bin/python -m benchmarks late_labels $(BENCH_ARGS)
 
-bench-full: .venv/bench/.installed ## the same, and how cost grows with rows and columns (about half an hour)
+bench-full: .venv/bench/.installed ## the same, and how cost grows with rows and columns (well over an hour)
 	.venv/bench/bin/python -m benchmarks --full $(BENCH_ARGS)
 
 lint: setup ## ruff: lint and formatting
